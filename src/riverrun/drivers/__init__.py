@@ -1,0 +1,1 @@
+"""How a database is asked: statements as values, and the drivers that run them."""

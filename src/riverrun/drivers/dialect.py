@@ -1,0 +1,104 @@
+"""All that differs between the databases besides the text of the SQL: placeholders and values.
+
+Statements live in `sql/<dialect>/<operation>.sql` and can be pasted into the database's own shell:
+
+- `:name` is a parameter;
+- `/*schema*/` before the name of a table, type or function becomes the configured schema;
+- `/*job*/ *` becomes the columns of a job row in the order of `job_columns.sql`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import lru_cache
+from importlib import resources
+import re
+from typing import Any
+
+_PARAMETER = re.compile(r"(?<![:\w]):([a-z_]\w*)")
+_COMMENT_LINE = re.compile(r"^\s*--.*\n?", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledSQL:
+    """A statement's text as its driver wants it, and the names of its parameters in order."""
+
+    text: str
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """One kind of database with one schema. `name` is `postgres` or `sqlite`.
+
+    `style` is how parameters are written: `$` for asyncpg ($1), `%` for psycopg (%s), `?` for SQLite.
+    """
+
+    name: str
+    style: str
+    schema: str | None = None
+
+    def sql(self, operation: str) -> CompiledSQL:
+        """The text of `operation`, ready for the driver."""
+        return _compile(self.name, self.style, self.schema, operation)
+
+    def has(self, operation: str) -> bool:
+        """Whether this database has such an operation at all."""
+        return resources.files(__package__).joinpath("sql", self.name, f"{operation}.sql").is_file()
+
+    def qualify(self, text: str) -> str:
+        """`text` with each `/*schema*/` replaced by the quoted schema and a dot, or by nothing."""
+        return text.replace("/*schema*/", f'"{self.schema}".' if self.schema else "")
+
+    def encode(self, compiled: CompiledSQL, params: Mapping[str, object]) -> list[Any]:
+        """The parameters in order, each as its driver takes it."""
+        if self.name == "sqlite":
+            return [_for_sqlite(params[name]) for name in compiled.names]
+        return [params[name] for name in compiled.names]
+
+    @property
+    def is_postgres(self) -> bool:
+        return self.name == "postgres"
+
+
+@lru_cache(maxsize=1024)
+def _compile(name: str, style: str, schema: str | None, operation: str) -> CompiledSQL:
+    text = _COMMENT_LINE.sub("", _read(name, operation))
+    text = text.replace("/*job*/ *", _COMMENT_LINE.sub("", _read(name, "job_columns")).strip())
+    text = Dialect(name, style, schema).qualify(text).strip().removesuffix(";")
+    if style == "%":
+        text = text.replace("%", "%%")
+    names: list[str] = []
+
+    def placeholder(match: re.Match[str]) -> str:
+        return _placeholder(style, match[1], names)
+
+    return CompiledSQL(_PARAMETER.sub(placeholder, text), tuple(names))
+
+
+def _placeholder(style: str, name: str, names: list[str]) -> str:
+    """The next placeholder; only psycopg's cannot be used twice for one value."""
+    if style == "%":
+        names.append(name)
+        return "%s"
+    if name not in names:
+        names.append(name)
+    return f"{'$' if style == '$' else '?'}{names.index(name) + 1}"
+
+
+def _read(dialect: str, operation: str) -> str:
+    return resources.files(__package__).joinpath("sql", dialect, f"{operation}.sql").read_text("utf-8")
+
+
+def _for_sqlite(value: object) -> object:
+    return sqlite_time(value) if isinstance(value, datetime) else value
+
+
+def sqlite_time(value: datetime) -> str:
+    """A time as River writes it to SQLite: UTC, exactly three digits, comparable as text."""
+    return value.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.") + f"{value.microsecond // 1000:03d}"
+
+
+def quote_identifier(name: str) -> str:
+    """`name` as a quoted identifier, for the rare statement that is built and not read from a file."""
+    return '"' + name.replace('"', '""') + '"'

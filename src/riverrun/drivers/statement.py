@@ -1,0 +1,146 @@
+"""The ports between what we ask and who runs it.
+
+A question to the database is a `Statement`: text, parameters, and how its rows are read. Where one
+statement does not do, the question is a `Script`: a generator that yields statements, is sent their
+answers, and returns its own. Nothing between two statements of a script ever waits for anything but
+the database, so that no transaction of ours is open while user code runs.
+"""
+
+from collections.abc import Callable, Generator, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import Any, Generic, Protocol, TypeVar
+
+from riverrun.drivers.dialect import Dialect
+
+T = TypeVar("T")
+Row = Sequence[Any]
+
+DEFAULT_TIMEOUT = 30.0
+"""Seconds after which a statement that says nothing else is given up."""
+
+
+@dataclass(frozen=True, slots=True)
+class Statement(Generic[T]):
+    """One question: `params` are already encoded for the dialect, in the order the text wants them."""
+
+    name: str
+    sql: str
+    params: Sequence[Any]
+    read: Callable[[Sequence[Row]], T]
+    timeout: float = DEFAULT_TIMEOUT
+
+
+Script = Generator[Statement[Any], Any, T]
+"""Several statements that belong in one transaction."""
+
+
+class Connection(Protocol):
+    """One open connection, perhaps inside somebody's transaction."""
+
+    @property
+    def dialect(self) -> Dialect: ...
+
+    async def run(self, statement: Statement[T], /) -> T:
+        """Run one statement; raises a `DatabaseError`."""
+        ...
+
+
+class SyncConnection(Protocol):
+    """The same for programs without an event loop."""
+
+    @property
+    def dialect(self) -> Dialect: ...
+
+    def run(self, statement: Statement[T], /) -> T: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Notification:
+    """One message: `topic` is bare, without the schema."""
+
+    topic: str
+    payload: str
+
+
+class Listener(Protocol):
+    """A connection that hears notifications."""
+
+    async def listen(self, topics: Sequence[str], deliver: Callable[[Notification], None]) -> None:
+        """Connect and subscribe; calls `deliver` on the loop from now on. May be called once."""
+        ...
+
+    async def wait_lost(self) -> None:
+        """Return when the connection is known to be dead; probes it now and then."""
+        ...
+
+    async def close(self) -> None:
+        """Let the connection go, at once and whatever state it is in."""
+        ...
+
+
+class Database(Protocol):
+    """One database: what a client holds. Making one connects to nothing."""
+
+    @property
+    def dialect(self) -> Dialect: ...
+
+    async def open(self) -> None:
+        """Connect; raises `DatabaseUnavailableError` or `ConfigurationError`. Harmless twice."""
+        ...
+
+    async def close(self) -> None: ...
+
+    async def run(self, statement: Statement[T], /) -> T:
+        """Run one statement on a connection of our own, in its own transaction."""
+        ...
+
+    async def transact(self, script: Script[T], /) -> T:
+        """Run a script in one transaction of our own."""
+        ...
+
+    def listener(self) -> Listener | None:
+        """A new listener, or None where this database cannot be listened to."""
+        ...
+
+    def adopt(self, tx: object, /) -> Connection:
+        """The caller's own connection or transaction; raises `UnsupportedError` for unknown types."""
+        ...
+
+    def reserve(self) -> AbstractAsyncContextManager["Connection"]:
+        """A connection that nobody else uses until given back (migrations, tests)."""
+        ...
+
+
+def one(rows: Sequence[Row]) -> Any:
+    """The only value of the only row."""
+    return rows[0][0]
+
+
+def nothing(_rows: Sequence[Row]) -> None:
+    """For statements whose answer does not matter."""
+
+
+async def drive(connection: Connection, script: Script[T]) -> T:
+    """Run a script's statements one after the other on `connection`, in whatever transaction it is."""
+    answer: Any = None
+    try:
+        while True:
+            answer = await connection.run(script.send(answer))
+    except StopIteration as end:
+        return end.value
+    finally:
+        script.close()
+
+
+def drive_sync(connection: SyncConnection, script: Script[T]) -> T:
+    """`drive` for programs without an event loop."""
+    answer: Any = None
+    try:
+        while True:
+            answer = connection.run(script.send(answer))
+    except StopIteration as end:
+        return end.value
+    finally:
+        script.close()
+

@@ -1,0 +1,1 @@
+"""What a job is: data and pure rules, with no I/O and no clock."""

@@ -1,0 +1,126 @@
+"""How a job moves from state to state, and the one place where the end of an attempt is decided.
+
+    insert ──► available ──claim──► running ──► completed
+       │          ▲  ▲                 │  ├───► cancelled     by itself, or asked to
+       │          │  └── short delay ──┤  ├───► discarded     attempts used up, or given up
+       ├──► scheduled ◄── snooze ──────┤  │
+       │          │                    │  │
+       │      retryable ◄── failure ───┘  │
+       └──► pending          (a retry by a person: any state but running ──► available)
+
+`decide` is pure and total: an outcome becomes a *requested* state. The statement that writes it may
+only turn a request that would run the job again into `cancelled`, when a cancel is pending on the row.
+Times are delays, since only the database's clock decides what is due.
+"""
+
+from datetime import timedelta
+from typing import assert_never
+
+import msgspec
+
+from riverrun.model.attempt_error import AttemptError
+from riverrun.model.event import EventKind
+from riverrun.model.job import JobRow, JobState
+from riverrun.model.outcome import (
+    Cancelled,
+    Completed,
+    Discarded,
+    Failed,
+    Interrupted,
+    Outcome,
+    Snoozed,
+)
+
+SHORT_DELAY = timedelta(seconds=5)
+"""A retry or snooze at most this far away is `available` at once with a future `scheduled_at`.
+
+It equals the interval of the job scheduler, which looks as far ahead.
+"""
+
+TRANSITIONS: dict[JobState, frozenset[JobState]] = {
+    JobState.AVAILABLE: frozenset({JobState.RUNNING, JobState.CANCELLED, JobState.AVAILABLE}),
+    JobState.CANCELLED: frozenset({JobState.AVAILABLE}),
+    JobState.COMPLETED: frozenset({JobState.AVAILABLE}),
+    JobState.DISCARDED: frozenset({JobState.AVAILABLE}),
+    JobState.PENDING: frozenset({JobState.AVAILABLE, JobState.CANCELLED}),
+    JobState.RETRYABLE: frozenset(
+        {JobState.AVAILABLE, JobState.CANCELLED, JobState.DISCARDED}
+    ),
+    JobState.RUNNING: frozenset(set(JobState) - {JobState.RUNNING, JobState.PENDING}),
+    JobState.SCHEDULED: frozenset(
+        {JobState.AVAILABLE, JobState.CANCELLED, JobState.DISCARDED}
+    ),
+}
+"""Which state may follow which: claims and outcomes, the scheduler, and what people ask for."""
+
+
+class JobUpdate(msgspec.Struct, frozen=True, kw_only=True):
+    """What is to be written about one attempt.
+
+    `delay` is counted from the moment of writing; None leaves `scheduled_at` alone. `attempt` is the
+    new value, None leaves it. `reason` is the event to send if the row ends up `available`.
+    """
+
+    state: JobState
+    reason: EventKind
+    delay: timedelta | None = None
+    attempt: int | None = None
+    error: AttemptError | None = None
+    metadata: dict[str, object] | None = None
+
+
+SUCCESS = JobUpdate(state=JobState.COMPLETED, reason=EventKind.JOB_COMPLETED)
+"""The one update that most jobs end in, shared, with nothing else to write."""
+
+
+def decide(
+    job: JobRow, outcome: Outcome, *, error: AttemptError | None = None, delay: timedelta
+) -> JobUpdate:
+    """What becomes of `job`: `error` describes the attempt, `delay` is when a failure is retried."""
+    match outcome:
+        case Completed():
+            return SUCCESS
+        case Snoozed():
+            return _snoozed(job, outcome.delay)
+        case Interrupted():
+            return JobUpdate(
+                state=JobState.AVAILABLE,
+                reason=EventKind.JOB_INTERRUPTED,
+                delay=timedelta(0),
+                attempt=max(job.attempt - 1, 0),
+            )
+        case Cancelled():
+            return JobUpdate(
+                state=JobState.CANCELLED, reason=EventKind.JOB_CANCELLED, error=error
+            )
+        case Discarded():
+            return JobUpdate(state=JobState.DISCARDED, reason=EventKind.JOB_FAILED, error=error)
+        case Failed():
+            return _failed(job, error, delay)
+        case _:
+            assert_never(outcome)
+
+
+def _snoozed(job: JobRow, delay: timedelta) -> JobUpdate:
+    return JobUpdate(
+        state=JobState.AVAILABLE if delay <= SHORT_DELAY else JobState.SCHEDULED,
+        reason=EventKind.JOB_SNOOZED,
+        delay=delay,
+        attempt=max(job.attempt - 1, 0),
+        metadata={"snoozes": _snooze_count(job) + 1},
+    )
+
+
+def _snooze_count(job: JobRow) -> int:
+    """How often the job was snoozed before; anything but a number counts as never."""
+    if job.encoded_metadata is None:
+        return 0
+    count = job.metadata.get("snoozes", 0)
+    return int(count) if isinstance(count, int | float) and not isinstance(count, bool) else 0
+
+
+def _failed(job: JobRow, error: AttemptError | None, delay: timedelta) -> JobUpdate:
+    if job.attempt >= job.max_attempts:
+        return JobUpdate(state=JobState.DISCARDED, reason=EventKind.JOB_FAILED, error=error)
+    state = JobState.AVAILABLE if delay <= SHORT_DELAY else JobState.RETRYABLE
+    return JobUpdate(state=state, reason=EventKind.JOB_FAILED, delay=delay, error=error)
