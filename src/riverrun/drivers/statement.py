@@ -7,7 +7,6 @@ the database, so that no transaction of ours is open while user code runs.
 """
 
 from collections.abc import Callable, Generator, Sequence
-from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -22,13 +21,17 @@ DEFAULT_TIMEOUT = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Statement(Generic[T]):
-    """One question: `params` are already encoded for the dialect, in the order the text wants them."""
+    """One question: `params` are already encoded for the dialect, in the order the text wants them.
+
+    With `several`, the text holds any number of statements, no parameters and no answer (migrations).
+    """
 
     name: str
     sql: str
     params: Sequence[Any]
     read: Callable[[Sequence[Row]], T]
     timeout: float = DEFAULT_TIMEOUT
+    several: bool = False
 
 
 Script = Generator[Statement[Any], Any, T]
@@ -105,10 +108,6 @@ class Database(Protocol):
 
     def adopt(self, tx: object, /) -> Connection:
         """The caller's own connection or transaction; raises `UnsupportedError` for unknown types."""
-        ...
-
-    def reserve(self) -> AbstractAsyncContextManager["Connection"]:
-        """A connection that nobody else uses until given back (migrations, tests)."""
         ...
 
 
