@@ -22,13 +22,13 @@ from riverrun.model.attempt_error import AttemptError
 from riverrun.model.event import EventKind
 from riverrun.model.job import JobRow, JobState
 from riverrun.model.outcome import (
-    Cancelled,
+    Cancel,
     Completed,
-    Discarded,
+    Discard,
     Failed,
     Interrupted,
     Outcome,
-    Snoozed,
+    Snooze,
 )
 
 SHORT_DELAY = timedelta(seconds=5)
@@ -80,7 +80,7 @@ def decide(
     match outcome:
         case Completed():
             return SUCCESS
-        case Snoozed():
+        case Snooze():
             return _snoozed(job, outcome.delay)
         case Interrupted():
             return JobUpdate(
@@ -89,11 +89,11 @@ def decide(
                 delay=timedelta(0),
                 attempt=max(job.attempt - 1, 0),
             )
-        case Cancelled():
+        case Cancel():
             return JobUpdate(
                 state=JobState.CANCELLED, reason=EventKind.JOB_CANCELLED, error=error
             )
-        case Discarded():
+        case Discard():
             return JobUpdate(state=JobState.DISCARDED, reason=EventKind.JOB_FAILED, error=error)
         case Failed():
             return _failed(job, error, delay)

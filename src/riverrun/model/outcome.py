@@ -1,4 +1,9 @@
-"""How an attempt ends, as a value. Whatever a handler does becomes exactly one of these."""
+"""How an attempt ends, as a value. Whatever a handler does becomes exactly one of these.
+
+`Snooze`, `Cancel` and `Discard` are what a handler may return; `JobSnooze`, `JobCancel` and
+`JobDiscard` are the same as exceptions, for code that is too deep to return. The executor adds
+`Completed`, `Failed` and `Interrupted`.
+"""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -11,25 +16,51 @@ class Completed:
     """The attempt succeeded."""
 
 
-@dataclass(frozen=True, slots=True)
-class Snoozed:
-    """Run again after `delay`; the attempt does not count."""
+@dataclass(frozen=True, slots=True, init=False)
+class Snooze:
+    """Run the job again later without spending an attempt.
+
+    Takes a duration ("5m", seconds or a `timedelta`), its parts, or both added up:
+    `Snooze(minutes=5)`. Raises `ValidationError` for a negative one.
+    """
 
     delay: timedelta
 
+    def __init__(
+        self,
+        delay: Duration = 0,
+        /,
+        *,
+        days: float = 0,
+        hours: float = 0,
+        minutes: float = 0,
+        seconds: float = 0,
+    ) -> None:
+        parts = timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds)
+        total = parse_duration(delay, name="snooze") + parts
+        object.__setattr__(self, "delay", parse_duration(total, name="snooze"))
+
 
 @dataclass(frozen=True, slots=True)
-class Cancelled:
-    """Never run again, by the job's own wish or somebody else's."""
+class Cancel:
+    """Cancel the job: it ends as `cancelled`, with `reason` in its errors, and never runs again."""
 
-    error: str
+    reason: object = None
+
+    @property
+    def error(self) -> str:
+        return f"JobCancelError: {_text(self.reason)}"
 
 
 @dataclass(frozen=True, slots=True)
-class Discarded:
-    """Given up by the job itself, whatever attempts were left."""
+class Discard:
+    """Discard the job now, whatever attempts are left, with `reason` in its errors."""
 
-    error: str
+    reason: object = None
+
+    @property
+    def error(self) -> str:
+        return f"JobDiscardError: {_text(self.reason)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,85 +77,40 @@ class Interrupted:
     """The client stopped before the job was done; it may run again at once, uncounted."""
 
 
-Outcome = Completed | Snoozed | Cancelled | Discarded | Failed | Interrupted
+Outcome = Completed | Snooze | Cancel | Discard | Failed | Interrupted
 
 COMPLETED = Completed()
 INTERRUPTED = Interrupted()
 
 
-def Snooze(  # noqa: N802 - reads as the value that it makes
-    delay: Duration | None = None,
-    /,
-    *,
-    days: float = 0,
-    hours: float = 0,
-    minutes: float = 0,
-    seconds: float = 0,
-) -> Snoozed:
-    """Return this from a handler to run the job again later without spending an attempt.
-
-    Takes a duration ("5m", seconds or a `timedelta`) or its parts: `Snooze(minutes=5)`.
-    Raises `ValidationError` for a negative one.
-    """
-    parts = timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds)
-    base = timedelta(0) if delay is None else parse_duration(delay, name="snooze")
-    return Snoozed(parse_duration(base + parts, name="snooze"))
-
-
-def Cancel(reason: object = None) -> Cancelled:  # noqa: N802
-    """Return this from a handler to cancel the job: it ends as `cancelled` and never runs again."""
-    return JobCancel(reason).outcome()
-
-
-def Discard(reason: object = None) -> Discarded:  # noqa: N802
-    """Return this from a handler to discard the job now, whatever attempts are left."""
-    return JobDiscard(reason).outcome()
-
-
-class JobControl(Exception):  # noqa: N818 - not an error
+class JobControl(Exception):  # noqa: N818 - it says how an attempt ends, not that something broke
     """Raised by a handler to say how its attempt ends, other than by failing."""
 
-    def outcome(self) -> Outcome:
-        """The same as a value."""
-        raise NotImplementedError
+    outcome: Snooze | Cancel | Discard
+
+
+class JobSnooze(JobControl):
+    """Raise to run the job again later without spending an attempt; takes a duration."""
+
+    def __init__(self, delay: Duration) -> None:
+        self.outcome = Snooze(delay)
+        super().__init__(delay)
 
 
 class JobCancel(JobControl):
     """Raise to cancel the job: it ends as `cancelled` and never runs again."""
 
     def __init__(self, reason: object = None) -> None:
+        self.outcome = Cancel(reason)
         super().__init__(reason)
-        self.reason = reason
-
-    def outcome(self) -> Cancelled:
-        return Cancelled(f"JobCancelError: {_text(self.reason)}")
-
 
 
 class JobDiscard(JobControl):
     """Raise to discard the job now, whatever attempts are left."""
 
     def __init__(self, reason: object = None) -> None:
+        self.outcome = Discard(reason)
         super().__init__(reason)
-        self.reason = reason
-
-    def outcome(self) -> Discarded:
-        return Discarded(f"JobDiscardError: {_text(self.reason)}")
-
-
-
-class JobSnooze(JobControl):
-    """Raise to run the job again after a delay without spending an attempt.
-
-    Takes a duration (`timedelta`, seconds, or text such as "5m"), which must not be negative.
-    """
-
-    def __init__(self, delay: Duration) -> None:
-        self.delay: timedelta = parse_duration(delay, name="snooze")
-        super().__init__(self.delay)
-
-    def outcome(self) -> Snoozed:
-        return Snoozed(self.delay)
 
 
 def _text(reason: object) -> str:

@@ -1,0 +1,76 @@
+# Everything a developer or CI does, each target complete in itself on a machine with python3, make and gcc.
+
+VENV ?= .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+VERSIONS ?= 3.11 3.12 3.13 3.14
+ARGS ?=
+BENCH_JOBS ?= 20000
+UV ?= uv
+
+# The first Python that is new enough and can make environments; PYTHON=... says another.
+able = $(shell for python in $(1); do "$$python" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && { echo "$$python"; break; }; done)
+PYENV_ROOT ?= $(HOME)/.pyenv
+named = python$(1) $(wildcard $(PYENV_ROOT)/versions/$(1).*/bin/python$(1))
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test test-versions coverage check fix docs bench lock clean
+
+help: ## Say what there is
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+setup: $(READY) ## Make .venv, with the riverrun command and every tool in it
+
+demo: $(READY) ## Work a small workload before your eyes, on SQLite (ARGS="--database-url URL" for another)
+	$(BIN)/riverrun demo $(ARGS)
+
+test: $(READY) ## Run the tests, on PostgreSQL and SQLite (ARGS="-k word" for some)
+	$(BIN)/python -m pytest $(ARGS)
+
+test-versions: ## Run the tests on every Python of VERSIONS that this machine has
+	@$(foreach version,$(VERSIONS),$(call test_on,$(version),$(call able,$(call named,$(version)))))true
+
+coverage: $(READY) ## Run the tests and say which lines and branches they miss
+	$(BIN)/python -m pytest --cov --cov-report=term $(ARGS)
+
+check: $(READY) ## Format, lint, types, layers: everything that can be said without running it
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/lint-imports
+	$(BIN)/pyright --pythonpath $(BIN)/python
+	$(BIN)/mypy
+
+fix: $(READY) ## Format, and mend what the linter can mend
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+docs: $(READY) ## Build the documentation into docs/_build/html; a warning is an error
+	$(BIN)/sphinx-build -W -n --keep-going -q -b html docs docs/_build/html
+
+bench: $(READY) ## Measure jobs per second, on a PostgreSQL and an SQLite made for it
+	$(BIN)/python -m riverrun.testing.postgres sh -c \
+	  '"$(BIN)/riverrun" migrate-up --database-url "$$RIVERRUN_DATABASE_URL" && $(call bench_on,$$RIVERRUN_DATABASE_URL)'
+	folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && \
+	  $(BIN)/riverrun migrate-up --database-url "sqlite:///$$folder/bench.db" && $(call bench_on,sqlite:///$$folder/bench.db)
+
+lock: ## Compile constraints.txt from pyproject.toml anew (needs uv; ARGS=--upgrade for newer versions)
+	$(UV) pip compile pyproject.toml --all-extras --group dev --group lint --group docs --universal \
+	  --python-version 3.11 --generate-hashes --no-annotate --no-header --no-emit-index-url --no-emit-find-links \
+	  --quiet --output-file constraints.txt $(ARGS)
+
+clean: ## Remove what the other targets made
+	rm -rf .venv .venv-* dist docs/_build .coverage .hypothesis .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+
+bench_on = "$(BIN)/riverrun" bench --database-url "$(1)" --num-total-jobs $(BENCH_JOBS)
+test_on = $(if $(2),$(MAKE) test VENV=.venv-$(1) PYTHON=$(2) &&,echo "Python $(1): not on this machine" &&)
+
+# Pinned and hashed, the build backend too; then the package itself, which has no hash. A setup that failed begins anew.
+$(READY): pyproject.toml constraints.txt
+	@test -n "$(python)" || { echo "riverrun needs Python 3.11 or newer with its venv module: install it" \
+	  "(on Debian: python3 and python3-venv), or name one: make PYTHON=/path/to/python3" >&2; exit 1; }
+	$(python) -m venv --clear $(VENV)
+	$(BIN)/python -m pip install --disable-pip-version-check --quiet --require-hashes --requirement constraints.txt
+	$(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+python = $(call able,$(or $(PYTHON),python3 python3.14 python3.13 python3.12 python3.11))

@@ -1,0 +1,297 @@
+"""The client: insert jobs, and work them."""
+
+import asyncio
+from collections.abc import Iterable, Mapping
+from contextvars import ContextVar
+from dataclasses import fields
+from difflib import get_close_matches
+import logging
+import os
+from types import TracebackType
+from typing import Any, Self, Unpack
+
+from riverrun.client.asking import Asking
+from riverrun.client.config import Config, seconds
+from riverrun.client.inserter import Inserter, InsertManyParams, InsertResult, queues_of
+from riverrun.client.jobs import Jobs
+from riverrun.client.queues import Queues
+from riverrun.client.worker_half import WorkerHalf
+from riverrun.drivers.migrator import check_schema, migrate_up_all
+from riverrun.drivers.statement import Database
+from riverrun.drivers.url import open_database, redact
+from riverrun.model.duration import Duration
+from riverrun.model.errors import ConfigurationError, LifecycleError
+from riverrun.model.event import EventKind
+from riverrun.model.insert import (
+    NO_OPTIONS,
+    InsertKeywords,
+    InsertOptions,
+    JobInsert,
+    insert_options,
+)
+from riverrun.model.job import JobRow
+from riverrun.model.queue import QueueConfig
+from riverrun.worker.registry import Workers
+from riverrun.worker.subscriptions import DEFAULT_BUFFER, Subscription, Subscriptions
+
+logger = logging.getLogger("riverrun.client")
+
+DEFAULT_URL = "sqlite:///riverrun.db"
+URL_VARIABLE = "RIVERRUN_DATABASE_URL"
+
+_current_client: ContextVar["Client"] = ContextVar("riverrun_client")
+
+
+def current_client() -> "Client":
+    """The client that works the current job, for library code; `LifecycleError` outside a handler."""
+    try:
+        return _current_client.get()
+    except LookupError:
+        raise LifecycleError("current_client() works inside a job's handler only") from None
+
+
+class Client:
+    """Inserts jobs and, where it has queues, works them. Making one connects to nothing.
+
+    `database` is a URL (`postgresql://…`, `sqlite:///relative.db`, `sqlite:////absolute.db`). Without
+    one, the environment's `RIVERRUN_DATABASE_URL` counts, and without that the file `riverrun.db` in
+    the working directory, which is created and migrated; a database that you name never is.
+
+    The other options are those of `Config`, and are documented there. Raises `ConfigurationError`.
+
+    Example:
+        >>> import asyncio
+        >>> from riverrun import Client, Workers
+        >>> workers = Workers()
+        >>> @workers.job()
+        ... async def greet(name: str) -> None:
+        ...     print("hello", name)
+        >>> client = Client("sqlite://:memory:", workers=workers)
+    """
+
+    def __init__(
+        self,
+        database: str | Database | None = None,
+        /,
+        *,
+        workers: Workers | None = None,
+        queues: Mapping[str, QueueConfig | int] | None = None,
+        **options: Any,
+    ) -> None:
+        self.config = _config(workers=workers, queues=queues or {}, **options)
+        self._url: str | None = None
+        if not isinstance(database, str | None):
+            self._database = database
+        else:
+            self._url = database or os.environ.get(URL_VARIABLE) or DEFAULT_URL
+            self._database = self._open_database(self._url)
+        self._is_default = database is None and not os.environ.get(URL_VARIABLE)
+        self._asking = Asking(self._database, self._prepare)
+        self._inserter = Inserter(self.config)
+        self._subscriptions = Subscriptions()
+        self._half: WorkerHalf | None = None
+        self._lock = asyncio.Lock()
+        self._stopped = asyncio.Event()
+        self._stopped.set()
+        self.jobs = Jobs(self._asking, self.config.clock, self._cancelled_here)
+        self.queues = Queues(self._asking, self.config.clock)
+
+    @property
+    def id(self) -> str:
+        """The name of this client in `attempted_by`, unique for each process."""
+        return self.config.id
+
+    async def insert(
+        self,
+        args: Any,
+        /,
+        *,
+        tx: object | None = None,
+        **options: Unpack[InsertKeywords],
+    ) -> InsertResult:
+        """Insert one job and return its row.
+
+        `args` is a value of an args class, or `fn.call(...)` of a decorated function. The keywords are
+        those of `InsertOptions` (`queue`, `priority`, `max_attempts`, `scheduled_at`, `tags`,
+        `metadata`, `pending`, `unique`); they win over the options of the args class. With `tx`, a
+        connection of the caller's, the job exists if and only if the caller's transaction commits.
+
+        If a unique job is there already, that one is returned, `unique_skipped_as_duplicate` is true,
+        and nothing is inserted. Raises `ValidationError`, `UnknownJobKindError`, `DatabaseError`.
+        """
+        rows = self._inserter.resolve([(args, insert_options(**options))])
+        (result,) = await self._insert_rows(rows, tx)
+        return result
+
+    async def insert_many(
+        self, jobs: Iterable[Any], /, *, tx: object | None = None
+    ) -> list[InsertResult]:
+        """Insert many jobs, all or none, and return their results in the same order.
+
+        Each is args, or an `InsertManyParams` with options of its own. Raises as `insert` does, before
+        anything is inserted; the same unique key twice fails the whole call.
+        """
+        return await self._insert_rows(self._inserter.resolve(map(_with_options, jobs)), tx)
+
+    async def insert_many_fast(self, jobs: Iterable[Any], /, *, tx: object | None = None) -> int:
+        """Insert many jobs the fastest way the database has; returns how many were inserted.
+
+        All or none, as `insert_many`, but no rows come back, and unique jobs that are there already
+        are skipped without a word.
+        """
+        rows = self._inserter.resolve(map(_with_options, jobs))
+        count = await self._asking.ask_all(lambda ops: self._inserter.insert_fast(ops, rows), tx)
+        self._inserted_here(rows, tx)
+        return count
+
+    def subscribe(self, *kinds: EventKind | str, buffer: int = DEFAULT_BUFFER) -> Subscription:
+        """A stream of this client's own events, of `kinds` or of all; never slows the work down.
+
+        At most `buffer` events wait for the reader, further ones are dropped and counted. It ends when
+        the client stops. Raises `LifecycleError` on a client that works no jobs.
+        """
+        if not self.config.works_jobs:
+            raise LifecycleError("this client works no jobs (it has no queues), so it has no events")
+        return self._subscriptions.add(kinds, buffer=buffer)
+
+    async def open(self) -> None:
+        """Connect, which the first use does by itself; raises what is wrong with the database."""
+        await self._asking.ready()
+
+    async def start(self) -> None:
+        """Begin to work jobs; returns when ready. Harmless when running; a stopped client can restart.
+
+        Raises `ConfigurationError` without queues or workers, `SchemaError` if River's tables are
+        missing or too old, `DatabaseUnavailableError` if the database is away.
+        """
+        if not self.config.works_jobs:
+            raise ConfigurationError(
+                "client Queues and Workers must be configured for a client to start working: give "
+                'queues={"default": 10}'
+            )
+        async with self._lock:
+            if self._half is None:
+                await self._start()
+
+    async def stop(self, *, soft: Duration | None = None, hard: Duration | None = None) -> None:
+        """Stop working: fetch no more, let running jobs end, write their outcomes.
+
+        After `soft` (default: `soft_stop_timeout`) running jobs are cancelled and go back to
+        `available` with their attempt uncounted; after `hard` more (default: `hard_stop_timeout`)
+        those that ignored it are left behind. `soft=0` cancels at once. Harmless when not running.
+        """
+        config = self.config
+        soft = config.soft_stop_timeout if soft is None else soft
+        hard = config.hard_stop_timeout if hard is None else hard
+        if soft is not None and seconds(soft) == 0 and self._half is not None:
+            self._half.cancel_jobs()
+        async with self._lock:
+            half, self._half = self._half, None
+            if half is not None:
+                await half.stop(None if soft is None else seconds(soft), seconds(hard))
+                self._subscriptions.close()
+                self._stopped.set()
+
+    async def stopped(self) -> None:
+        """Return when the client has stopped; at once if it never started."""
+        await self._stopped.wait()
+
+    async def wait(self) -> None:
+        """Return when the client has stopped; raise if a part of it died, which is a bug."""
+        if self._half is not None:
+            await self._half.wait()
+        await self._stopped.wait()
+
+    async def close(self) -> None:
+        """Stop, and let the connections go."""
+        await self.stop()
+        await self._asking.close()
+
+    async def __aenter__(self) -> Self:
+        """Open the database, and start working if there are queues."""
+        try:
+            await (self.start() if self.config.works_jobs else self.open())
+        except BaseException:
+            await self._asking.close()
+            raise
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    async def _start(self) -> None:
+        await self._asking.ready()
+        await check_schema(self._database)
+        half = WorkerHalf(
+            self.config,
+            self._asking,
+            self._subscriptions,
+            self._inserter.may_notify,
+            lambda: set_current_client(self),
+        )
+        await half.start()
+        self._half = half
+        self._stopped.clear()
+
+    async def _prepare(self) -> None:
+        """The default database is nobody else's: make its tables. One that was named is left alone."""
+        if self._is_default:
+            logger.info("no database given; using %s", self._url)
+            await migrate_up_all(self._database)
+
+    async def _insert_rows(
+        self, rows: list[JobInsert], tx: object | None
+    ) -> list[InsertResult]:
+        results = await self._asking.ask_all(lambda ops: self._inserter.insert(ops, rows), tx)
+        self._inserted_here(rows, tx)
+        return results
+
+    def _inserted_here(self, rows: list[JobInsert], tx: object | None) -> None:
+        """Wake our own producers without waiting for a notification to come round."""
+        if self._half is not None and tx is None:
+            self._half.wake(queues_of(rows))
+
+    def _cancelled_here(self, job: JobRow) -> None:
+        if self._half is not None:
+            self._half.cancel_job(job.id, job.queue)
+
+    def _open_database(self, url: str) -> Database:
+        config = self.config
+        return open_database(
+            url,
+            schema=config.schema,
+            max_size=config.pool_size,
+            listen_url=config.listen_url,
+            prepared_statements=config.prepared_statements,
+        )
+
+    def __repr__(self) -> str:
+        where = redact(self._url) if self._url else type(self._database).__name__
+        return f"<Client {self.id} {where}>"
+
+
+def set_current_client(client: Client) -> None:
+    """Called by the executor at the beginning of each attempt, in the attempt's own context."""
+    _current_client.set(client)
+
+
+def _with_options(job: Any) -> tuple[Any, InsertOptions]:
+    if isinstance(job, InsertManyParams):
+        return job.args, job.options
+    return job, NO_OPTIONS
+
+
+def _config(**options: Any) -> Config:
+    """A misspelt option is named, with what may be meant."""
+    known = [field.name for field in fields(Config)]
+    for name in options:
+        if name not in known:
+            close = get_close_matches(name, known, n=1)
+            hint = f"did you mean {close[0]!r}?" if close else f"there are {', '.join(known)}"
+            raise ConfigurationError(f"there is no client option {name!r}; {hint}")
+    return Config(**options)

@@ -1,0 +1,156 @@
+"""How a client behaves: every option with its meaning, unit and default, checked in one place."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+import socket
+
+from riverrun.drivers.url import check_schema_name
+from riverrun.model.duration import Duration, parse_duration
+from riverrun.model.errors import ConfigurationError, ValidationError
+from riverrun.model.names import check_queue
+from riverrun.model.queue import QueueConfig
+from riverrun.model.retry import DefaultRetryPolicy, RetryPolicy
+from riverrun.runtime.clock import Clock, SystemClock
+from riverrun.worker.registry import NO_TIMEOUT, Workers, timeout_seconds
+
+MIN_FETCH_SECONDS = 0.001
+MAX_ID_BYTES = 100
+
+
+def default_client_id() -> str:
+    """`<host>_<UTC time in microseconds>`: unique for each client process, as River makes it."""
+    host = (socket.gethostname() or "unknown_host").replace(".", "_")[:60]
+    return f"{host}_{datetime.now(UTC):%Y_%m_%dT%H_%M_%S_%f}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """The options of a client. Durations are a `timedelta`, seconds, or text such as "1m30s".
+
+    Raises `ConfigurationError`, naming the option, for whatever cannot work.
+    """
+
+    workers: Workers | None = None
+    """What code works which kind; needed to work jobs. With it, inserts of unknown kinds are refused."""
+    queues: Mapping[str, QueueConfig | int] = field(default_factory=dict[str, QueueConfig | int])
+    """The queues to work, each with its settings or just its number of workers. Empty: insert only."""
+    id: str = field(default_factory=default_client_id)
+    """Name of this client in `attempted_by` and as leader; unique for each process, at most 100 bytes."""
+    schema: str | None = None
+    """Schema that holds River's tables; None lets the database's search path decide."""
+    job_timeout: Duration = 60
+    """How long an attempt may take unless its worker says otherwise; 1 minute, -1 for no limit."""
+    max_attempts: int = 25
+    """Attempts of a job whose insert does not say."""
+    retry_policy: RetryPolicy = field(default_factory=DefaultRetryPolicy)
+    """When a failed job is tried again; River's by default: errors to the power of four, in seconds."""
+    fetch_cooldown: Duration = 0.1
+    """Least time between two fetches of a queue while fetches come back short; 100 ms, at least 1 ms."""
+    fetch_poll_interval: Duration = 1
+    """How often to look for jobs that nobody told us of; 1 s, not shorter than the cooldown."""
+    poll_only: bool = False
+    """Do not listen for notifications; look for jobs at each poll interval only."""
+    fetch_only_known_kinds: bool = False
+    """Leave jobs of kinds that are not registered to other clients."""
+    leader_election_disabled: bool = False
+    """Never lead and never do maintenance; some other client must."""
+    soft_stop_timeout: Duration | None = None
+    """How long a stop waits for running jobs before it cancels them; None waits for ever."""
+    hard_stop_timeout: Duration = 5
+    """How long a stop waits for cancelled jobs to end before it leaves them behind; 5 s."""
+    thread_limit: int = 32
+    """How many handlers written with `def` may run at once, all queues together."""
+    skip_unknown_job_check: bool = False
+    """Accept inserts of kinds that `workers` does not know."""
+    store_tracebacks: bool = True
+    """Keep the traceback of a failed attempt with its error, at most 64 KiB of it."""
+    listen_url: str | None = None
+    """Where to listen when the database URL leads through a pooler that cannot (PostgreSQL)."""
+    prepared_statements: bool = True
+    """Switch off behind a pooler in transaction mode that does not know them (PostgreSQL)."""
+    pool_size: int = 10
+    """Most connections the client opens besides the listening one (PostgreSQL)."""
+    clock: Clock = field(default_factory=SystemClock)
+    """Where time comes from; tests give one that they move."""
+
+    def __post_init__(self) -> None:
+        _check_id(self.id)
+        if self.schema is not None:
+            check_schema_name(self.schema)
+        if self.max_attempts < 1:
+            raise ConfigurationError(f"max_attempts: {self.max_attempts} is below 1")
+        if self.thread_limit < 1:
+            raise ConfigurationError(f"thread_limit: {self.thread_limit} is below 1")
+        if self.queues and self.workers is None:
+            raise ConfigurationError("queues are set but workers are not; give Workers() as well")
+        self._check_durations()
+        self._check_queues()
+
+    @property
+    def works_jobs(self) -> bool:
+        return bool(self.queues)
+
+    @property
+    def job_timeout_seconds(self) -> float | None:
+        seconds = timeout_seconds(self.job_timeout)
+        return None if seconds == NO_TIMEOUT else seconds
+
+    def queue(self, name: str) -> QueueConfig:
+        """The settings of one queue, the client's own where it has none."""
+        config = self.queues[name]
+        config = QueueConfig(max_workers=config) if isinstance(config, int) else config
+        return QueueConfig(
+            max_workers=config.max_workers,
+            fetch_cooldown=config.fetch_cooldown or self.fetch_cooldown,
+            fetch_poll_interval=config.fetch_poll_interval or self.fetch_poll_interval,
+        )
+
+    def _check_durations(self) -> None:
+        self._seconds("fetch_cooldown", at_least=MIN_FETCH_SECONDS)
+        self._seconds("fetch_poll_interval", at_least=MIN_FETCH_SECONDS)
+        self._seconds("hard_stop_timeout")
+        if self.soft_stop_timeout is not None:
+            self._seconds("soft_stop_timeout")
+        try:
+            timeout_seconds(self.job_timeout)
+        except ValidationError as error:
+            raise ConfigurationError(f"job_timeout: {error}; -1 means no limit") from error
+
+    def _seconds(self, name: str, *, at_least: float = 0) -> float:
+        try:
+            seconds = parse_duration(getattr(self, name), name=name).total_seconds()
+        except ValidationError as error:
+            raise ConfigurationError(str(error)) from error
+        if seconds < at_least:
+            raise ConfigurationError(f"{name}: {seconds:g} s is too short; at least {at_least:g} s")
+        return seconds
+
+    def _check_queues(self) -> None:
+        for name in self.queues:
+            try:
+                check_queue(name)
+                queue = self.queue(name)
+            except ValidationError as error:
+                raise ConfigurationError(f"queues[{name!r}]: {error}") from error
+            cooldown, poll = seconds(queue.fetch_cooldown), seconds(queue.fetch_poll_interval)
+            if poll < cooldown:
+                raise ConfigurationError(
+                    f"queues[{name!r}]: fetch_poll_interval {poll:g} s is shorter than "
+                    f"fetch_cooldown {cooldown:g} s"
+                )
+
+
+def seconds(duration: Duration | None) -> float:
+    """A duration that was checked before, in seconds."""
+    return 0.0 if duration is None else parse_duration(duration, name="duration").total_seconds()
+
+
+def _check_id(client_id: str) -> None:
+    if not client_id or len(client_id.encode()) > MAX_ID_BYTES:
+        raise ConfigurationError(
+            f"id: {client_id!r} must have 1 to {MAX_ID_BYTES} bytes; it names the client in every "
+            f"job it works"
+        )
+
+

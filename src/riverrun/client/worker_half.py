@@ -1,0 +1,183 @@
+"""What a client that works jobs consists of, how it starts, and how it stops.
+
+Started in this order, and stopped in reverse, which *is* the graceful shutdown:
+
+    notifier ─► completer ─► leadership ─► producers
+
+so that on a stop fetching ends first and jobs are let finish, then the term and its maintenance, then
+the last outcomes are written, and only then is the listening connection let go.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+import logging
+
+from riverrun.client.asking import Asking
+from riverrun.client.config import Config, seconds
+from riverrun.maintenance.job_scheduler import JobScheduler
+from riverrun.model.errors import ConfigurationError
+from riverrun.runtime.elector import Elector, LeadershipTerm
+from riverrun.runtime.groups import Together, start_all, stop_all
+from riverrun.runtime.leader_scope import LeaderScope
+from riverrun.runtime.notifier import Notifier
+from riverrun.runtime.service import Service
+from riverrun.runtime.threads import ThreadPool
+from riverrun.worker.completer import Completer
+from riverrun.worker.executor import Executor, ExecutorOptions
+from riverrun.worker.producer import Producer, ProducerOptions
+from riverrun.worker.registry import Workers
+from riverrun.worker.subscriptions import Subscriptions
+
+logger = logging.getLogger("riverrun.client")
+
+
+class WorkerHalf:
+    """The running parts of one start; a restarted client gets a new one."""
+
+    def __init__(
+        self,
+        config: Config,
+        asking: Asking,
+        subscriptions: Subscriptions,
+        may_notify: Callable[[str], bool],
+        enter: Callable[[], None],
+    ) -> None:
+        self._config = config
+        self._asking = asking
+        self._subscriptions = subscriptions
+        self._may_notify = may_notify
+        self._threads = ThreadPool(config.thread_limit)
+        workers = _workers(config)
+        database, operations, clock = asking.database, asking.operations, config.clock
+        self._notifier = None if config.poll_only else Notifier(database, clock)
+        self._completer = Completer(
+            database, operations, clock, subscriptions.publish, subscriptions.__bool__
+        )
+        self._completer.on_room = self.wake_all
+        self._executor = Executor(
+            workers,
+            self._threads,
+            config.retry_policy,
+            clock,
+            ExecutorOptions(
+                job_timeout=config.job_timeout_seconds, store_tracebacks=config.store_tracebacks
+            ),
+            enter,
+        )
+        self.producers = {name: self._producer(name, workers) for name in config.queues}
+        self.elector = None if config.leader_election_disabled else self._elector()
+
+    async def start(self) -> None:
+        """Start every part in order; if one fails, stop those before it and raise."""
+        await start_all(self._services())
+        logger.info("client %s started", self._config.id)
+
+    async def stop(self, soft: float | None, hard: float) -> None:
+        """Stop in reverse order: jobs get `soft` seconds to end (None: for ever), then `hard` more."""
+        *others, producers = self._services()
+        escalation = asyncio.create_task(self._escalate(soft, hard))
+        try:
+            await producers.stop()
+        finally:
+            escalation.cancel()
+        for service in reversed(others):
+            await service.stop()
+        self._threads.close()
+        logger.info("client %s stopped", self._config.id)
+
+    async def wait(self) -> None:
+        """Return when stopped; raise what ended a part that should have gone on."""
+        waits = [asyncio.ensure_future(service.wait()) for service in self._services()]
+        done, pending = await asyncio.wait(waits, return_when=asyncio.FIRST_EXCEPTION)
+        for wait in pending:
+            wait.cancel()
+        for wait in done:
+            wait.result()
+
+    def cancel_jobs(self) -> None:
+        """Tell every running job that the client stops."""
+        for producer in self.producers.values():
+            producer.cancel_all()
+
+    def wake_all(self) -> None:
+        for producer in self.producers.values():
+            producer.wake()
+
+    def wake(self, queues: Sequence[str] | set[str]) -> None:
+        """Jobs were put into `queues` from within this process."""
+        for name in queues:
+            if name in self.producers:
+                self.producers[name].wake()
+
+    def cancel_job(self, job_id: int, queue: str) -> None:
+        """A job was cancelled from within this process."""
+        if queue in self.producers:
+            self.producers[queue].cancel(job_id)
+
+    async def _escalate(self, soft: float | None, hard: float) -> None:
+        if soft is None:
+            return
+        await self._config.clock.sleep(soft)
+        logger.warning("soft stop timeout; cancelling the remaining jobs")
+        self.cancel_jobs()
+        await self._config.clock.sleep(hard)
+        for producer in self.producers.values():
+            abandoned = producer.abandon()
+            if abandoned:
+                logger.error("jobs %s ignored their cancellation and are left behind", abandoned)
+
+    def _services(self) -> list[Service]:
+        if not hasattr(self, "_producers"):
+            self._producers = Together(list(self.producers.values()))
+        candidates = [self._notifier, self._completer, self.elector, self._producers]
+        return [service for service in candidates if service is not None]
+
+    def _producer(self, name: str, workers: Workers) -> Producer:
+        queue = self._config.queue(name)
+        options = ProducerOptions(
+            queue=name,
+            max_workers=queue.max_workers,
+            client_id=self._config.id,
+            fetch_cooldown=seconds(queue.fetch_cooldown),
+            fetch_poll_interval=seconds(queue.fetch_poll_interval),
+            kinds=tuple(workers.kinds()) if self._config.fetch_only_known_kinds else None,
+        )
+        return Producer(
+            options,
+            self._asking.database,
+            self._asking.operations,
+            self._executor,
+            self._completer,
+            self._config.clock,
+            self._notifier,
+            self._subscriptions.publish,
+        )
+
+    def _elector(self) -> Elector:
+        return Elector(
+            self._config.id,
+            self._asking.database,
+            self._asking.operations,
+            self._config.clock,
+            LeaderScope(self._maintenance).on_change,
+            self._notifier,
+        )
+
+    def _maintenance(self, _term: LeadershipTerm) -> list[Service]:
+        return [
+            JobScheduler(
+                self._asking.database,
+                self._asking.operations,
+                self._config.clock,
+                self._may_notify,
+                self.wake,
+            )
+        ]
+
+
+def _workers(config: Config) -> Workers:
+    if config.workers is None or len(config.workers) == 0:
+        raise ConfigurationError(
+            "workers: no worker is registered; add at least one to Workers before starting"
+        )
+    return config.workers

@@ -1,0 +1,123 @@
+"""Connections that belong to somebody else, and what riverrun needs of them.
+
+A caller's own connection joins our statements to the caller's transaction. It needs two methods and
+one attribute, so a library that is not known here can be lent with a few lines:
+
+    class Lent:
+        paramstyle = "%"
+
+        async def fetch(self, sql, params):
+            cursor = await self._their_cursor.execute(sql, params)
+            return await cursor.fetchall()
+
+        async def execute(self, sql):
+            await self._their_cursor.execute(sql)
+
+We begin, commit, roll back and close nothing, and set no savepoints.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any, Literal, Protocol, TypeVar, runtime_checkable
+
+from riverrun.drivers.dialect import Dialect
+from riverrun.drivers.postgres_errors import timed_out, translate
+from riverrun.drivers.statement import Row, Statement
+from riverrun.model.errors import RiverError
+
+T = TypeVar("T")
+ParamStyle = Literal["$", "%"]
+
+
+@runtime_checkable
+class ForeignConnection(Protocol):
+    """An open PostgreSQL connection of another library, for the asynchronous client."""
+
+    @property
+    def paramstyle(self) -> ParamStyle:
+        """How the library writes parameters: `$` for `$1`, `%` for `%s`."""
+        ...
+
+    async def fetch(self, sql: str, params: Sequence[Any], /) -> Sequence[Row]:
+        """Run one statement; the rows as sequences, none where it answers nothing."""
+        ...
+
+    async def execute(self, sql: str, /) -> object:
+        """Run any number of statements that have no parameters and no answer."""
+        ...
+
+
+@runtime_checkable
+class ForeignSyncConnection(Protocol):
+    """The same for the synchronous client."""
+
+    @property
+    def paramstyle(self) -> ParamStyle: ...
+
+    def fetch(self, sql: str, params: Sequence[Any], /) -> Sequence[Row]: ...
+
+    def execute(self, sql: str, /) -> object: ...
+
+
+class Adopted:
+    """A foreign connection as a `Connection`: deadlines and errors are ours, all else is theirs."""
+
+    def __init__(self, foreign: ForeignConnection, schema: str | None) -> None:
+        self._foreign = foreign
+        self._dialect = Dialect("postgres", foreign.paramstyle, schema)
+
+    @property
+    def dialect(self) -> Dialect:
+        return self._dialect
+
+    async def run(self, statement: Statement[T], /) -> T:
+        """Run `statement` in whatever transaction the connection is in."""
+        try:
+            async with asyncio.timeout(statement.timeout) as deadline:
+                rows = await ask(self._foreign, statement)
+        except Exception as error:
+            if isinstance(error, TimeoutError) and deadline.expired():
+                raise timed_out(statement.name, statement.timeout) from error
+            raise as_ours(error, statement.name) from error
+        return statement.read(rows)
+
+
+class AdoptedSync:
+    """The same for the synchronous client; a blocking driver keeps no deadline of ours."""
+
+    def __init__(self, foreign: ForeignSyncConnection, schema: str | None) -> None:
+        self._foreign = foreign
+        self._dialect = Dialect("postgres", foreign.paramstyle, schema)
+
+    @property
+    def dialect(self) -> Dialect:
+        return self._dialect
+
+    def run(self, statement: Statement[T], /) -> T:
+        """Run `statement` in whatever transaction the connection is in."""
+        try:
+            rows = ask_sync(self._foreign, statement)
+        except Exception as error:
+            raise as_ours(error, statement.name) from error
+        return statement.read(rows)
+
+
+async def ask(foreign: ForeignConnection, statement: Statement[Any]) -> Sequence[Row]:
+    """The rows that answer `statement`."""
+    if statement.several:
+        await foreign.execute(statement.sql)
+        return ()
+    return await foreign.fetch(statement.sql, statement.params)
+
+
+def ask_sync(foreign: ForeignSyncConnection, statement: Statement[Any]) -> Sequence[Row]:
+    """The rows that answer `statement`."""
+    if statement.several:
+        foreign.execute(statement.sql)
+        return ()
+    return foreign.fetch(statement.sql, statement.params)
+
+
+def as_ours(error: Exception, doing: str) -> Exception:
+    """The error to raise for a driver's; one of ours stays as it is."""
+    return error if isinstance(error, RiverError) else translate(error, doing)

@@ -1,0 +1,2 @@
+drop table /*schema*/river_job;
+drop table /*schema*/river_leader;

@@ -1,0 +1,2 @@
+-- Nothing to change on SQLite in this version.
+select 1;

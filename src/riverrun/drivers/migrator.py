@@ -1,0 +1,243 @@
+"""Brings a database's tables to the version that is wanted, up or down, and says which it has.
+
+Each version runs in a transaction of its own together with its row in `river_migration`, so that a
+failure or a kill leaves every version either whole or absent. Whether it is still to be done is asked
+again inside that transaction, under a lock: of two programs that migrate at once, one does the work.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+import time
+from typing import TypeVar
+
+from riverrun.drivers.migration import (
+    LINES,
+    MAIN_LINE,
+    Direction,
+    Migration,
+    check_version,
+    migration,
+    migrations,
+    plan_down,
+    plan_up,
+)
+from riverrun.drivers.migration_table import MigrationLog
+from riverrun.drivers.statement import Database, Row, Script, Statement, drive
+from riverrun.model.errors import (
+    DatabaseError,
+    DatabaseUnavailableError,
+    MigrationError,
+    OutcomeUnknownError,
+    SchemaError,
+    UniqueConflictError,
+)
+
+T = TypeVar("T")
+
+_LINES_SINCE = 5
+_OLDEST_USABLE = 7
+
+
+@dataclass(frozen=True, slots=True)
+class AppliedMigration:
+    """A step that was done, or would be in a dry run: then it took no time."""
+
+    migration: Migration
+    direction: Direction
+    sql: str
+    duration: float = 0.0
+
+    @property
+    def version(self) -> int:
+        return self.migration.version
+
+    @property
+    def name(self) -> str:
+        return self.migration.name
+
+
+@dataclass(frozen=True, slots=True)
+class ValidationResult:
+    """Whether every known version is applied, and those that are not."""
+
+    ok: bool
+    unapplied: tuple[int, ...]
+
+    @property
+    def message(self) -> str:
+        """River's words; empty where all is well."""
+        versions = " ".join(str(version) for version in self.unapplied)
+        return "" if self.ok else f"Unapplied migrations: [{versions}]"
+
+
+class Migrator:
+    """Migrates one line of one open database.
+
+    The schema must exist already. Raises a `MigrationError` for what cannot be applied as asked.
+
+        await Migrator(database).up()
+    """
+
+    def __init__(self, database: Database, *, line: str = MAIN_LINE) -> None:
+        self._database = database
+        self._dialect = database.dialect
+        self._log = MigrationLog(database.dialect, line)
+        self._known = migrations(line, database.dialect.name)
+
+    async def up(
+        self,
+        target_version: int | None = None,
+        max_steps: int | None = None,
+        *,
+        dry_run: bool = False,
+    ) -> list[AppliedMigration]:
+        """Apply what is missing, up to `target_version`; nothing where that is applied already."""
+        steps = plan_up(self._known, await self._applied(), target_version, max_steps)
+        return await self._walk(steps, "up", dry_run=dry_run)
+
+    async def down(
+        self,
+        target_version: int | None = None,
+        max_steps: int | None = None,
+        *,
+        dry_run: bool = False,
+    ) -> list[AppliedMigration]:
+        """Take back one version, or all above `target_version`; 0 or -1 takes back everything."""
+        steps = plan_down(self._known, await self._applied(), target_version, max_steps)
+        if self._needs_only_main(steps):
+            # Asked before the first step, so that a refusal leaves everything as it was.
+            await self._read(self._refuse_other_lines())
+        return await self._walk(steps, "down", dry_run=dry_run)
+
+    async def validate(self, target_version: int | None = None) -> ValidationResult:
+        """Whether all known versions are applied, or all up to `target_version`."""
+        if target_version is not None:
+            check_version(self._known, target_version)
+        applied = await self._applied()
+        missing = tuple(
+            step.version
+            for step in self._known
+            if step.version not in applied
+            and (target_version is None or step.version <= target_version)
+        )
+        return ValidationResult(not missing, missing)
+
+    async def existing_versions(self) -> list[Migration]:
+        """The applied versions; raises where the database has one that we do not know."""
+        known = {step.version: step for step in self._known}
+        applied = await self._applied()
+        for version in applied:
+            if version not in known:
+                raise MigrationError(
+                    f"migration {version} not found in migrator bundle: the database is newer than"
+                    " this riverrun"
+                )
+        return [known[version] for version in applied]
+
+    def all_versions(self) -> list[Migration]:
+        """Every version we ship, ascending."""
+        return list(self._known)
+
+    def get_version(self, version: int) -> Migration:
+        """One version; raises a `MigrationError` that lists those there are."""
+        return migration(self._log.line, self._dialect.name, version)
+
+    async def _applied(self) -> list[int]:
+        return await self._read(self._log.applied())
+
+    async def _read(self, script: Script[T]) -> T:
+        """Run a script that only looks, outside of any transaction: looking must not wait for writers."""
+        return await drive(self._database, script)
+
+    async def _walk(
+        self, steps: Sequence[Migration], direction: Direction, *, dry_run: bool
+    ) -> list[AppliedMigration]:
+        if dry_run:
+            return [self._applied_migration(step, direction) for step in steps]
+        walked = [await self._take(step, direction) for step in steps]
+        return [step for step in walked if step is not None]
+
+    async def _take(self, step: Migration, direction: Direction) -> AppliedMigration | None:
+        """Do one step; None where somebody else has done it in the meantime."""
+        started = time.perf_counter()
+        try:
+            done = await self._database.transact(self._step(step, direction))
+        except (DatabaseUnavailableError, OutcomeUnknownError):
+            raise
+        except (DatabaseError, UniqueConflictError) as error:
+            raise MigrationError(
+                f"migration {step} [{direction}] of line {step.line} failed and changed nothing;"
+                f" those before it stay done: {error}"
+            ) from error
+        duration = time.perf_counter() - started
+        return self._applied_migration(step, direction, duration) if done else None
+
+    def _step(self, step: Migration, direction: Direction) -> Script[bool]:
+        yield from self._log.lock()
+        applied = yield from self._log.applied()
+        if (step.version in applied) == (direction == "up"):
+            return False
+        if direction == "down" and self._needs_only_main([step]):
+            yield from self._refuse_other_lines()
+        name = f"migration {step.line} {step} {direction}"
+        yield self._log.text(name, step.sql(direction, self._dialect))
+        yield from self._log.record(step, direction)
+        return True
+
+    def _applied_migration(
+        self, step: Migration, direction: Direction, duration: float = 0.0
+    ) -> AppliedMigration:
+        return AppliedMigration(step, direction, step.sql(direction, self._dialect), duration)
+
+    def _needs_only_main(self, steps: Sequence[Migration]) -> bool:
+        """Whether going down would take away the column in which other lines keep their name."""
+        return self._log.line == MAIN_LINE and any(step.version <= _LINES_SINCE for step in steps)
+
+    def _refuse_other_lines(self) -> Script[None]:
+        others = yield from self._log.other_lines()
+        if others:
+            first = others[0]
+            raise MigrationError(
+                f"line {MAIN_LINE} cannot go below version {_LINES_SINCE} while other lines have"
+                f" versions applied: {', '.join(others)}; take those down first"
+                f" (`riverrun migrate-down --line {first} --target-version 0`)"
+            )
+
+
+async def migrate_up_all(database: Database) -> list[AppliedMigration]:
+    """Apply everything: River's tables, then our own."""
+    applied: list[AppliedMigration] = []
+    for line in LINES:
+        applied += await Migrator(database, line=line).up()
+    return applied
+
+
+async def check_schema(database: Database) -> None:
+    """Raise a `SchemaError` with the command to run unless River's tables are there and new enough.
+
+    The tables themselves are looked at, not the recorded versions: some keep them with another tool.
+    """
+    sql = database.dialect.sql("find_tables").text
+    has_jobs, has_notifications = await database.run(Statement("find_tables", sql, (), _first_row))
+    if not (has_jobs and has_notifications):
+        raise SchemaError(await _what_is_missing(database, has_jobs=bool(has_jobs)))
+
+
+async def _what_is_missing(database: Database, *, has_jobs: bool) -> str:
+    try:
+        applied = await drive(database, MigrationLog(database.dialect, MAIN_LINE).applied())
+    except MigrationError as error:
+        return str(error)
+    schema = database.dialect.schema
+    where = f" in schema {schema}" if schema else ""
+    state = (
+        f"are at version {max(applied, default=0)}, and {_OLDEST_USABLE} or later is needed"
+        if has_jobs
+        else "are missing"
+    )
+    option = f" --schema {schema}" if schema else ""
+    return f"River's tables{where} {state}: run `riverrun migrate-up --database-url ...{option}`"
+
+
+def _first_row(rows: Sequence[Row]) -> Row:
+    return rows[0]

@@ -1,0 +1,3 @@
+select state::text, count(*)
+from /*schema*/river_job
+group by state

@@ -1,0 +1,2 @@
+delete from /*schema*/river_leader
+where expires_at < coalesce(:now::timestamptz, now())

@@ -1,0 +1,3 @@
+select /*job*/ *
+from /*schema*/river_job
+where id = :id::bigint

@@ -1,0 +1,4 @@
+select /*job*/ *
+from /*schema*/river_job
+where id = any(:ids::bigint[])
+order by id

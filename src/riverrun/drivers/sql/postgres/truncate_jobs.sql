@@ -1,0 +1,1 @@
+truncate /*schema*/river_job

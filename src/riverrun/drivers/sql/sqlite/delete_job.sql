@@ -1,0 +1,4 @@
+delete from /*schema*/river_job
+where id = :id
+    and state <> 'running'
+returning /*job*/ *

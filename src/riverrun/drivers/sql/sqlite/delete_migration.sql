@@ -1,0 +1,3 @@
+delete from /*schema*/river_migration
+where line = :line
+  and version = :version

@@ -1,0 +1,3 @@
+select leader_id, elected_at, expires_at
+from /*schema*/river_leader
+where name = 'default'

@@ -1,0 +1,2 @@
+insert into /*schema*/river_migration (line, version)
+values (:line, :version)

@@ -1,0 +1,1 @@
+delete from /*schema*/river_job

@@ -1,0 +1,118 @@
+"""Turns a database URL into the database object that speaks to it, without connecting.
+
+    postgresql://user:password@host:port/name     PostgreSQL, also `postgres://`
+    sqlite:///jobs.db, sqlite://jobs.db           a file beside the program
+    sqlite:////var/lib/jobs.db                    a file by its full path
+    sqlite://:memory:                             nothing on disk
+
+No password ever reaches a message: whatever shows a URL shows `redact(url)`.
+"""
+
+import os
+import re
+from typing import Any
+
+from riverrun.drivers.statement import Database
+from riverrun.model.errors import ConfigurationError
+
+ENVIRONMENT_VARIABLE = "RIVERRUN_DATABASE_URL"
+DEFAULT_URL = "sqlite:///riverrun.db"
+
+MAX_SCHEMA_BYTES = 46
+"""A notification's channel is `<schema>.<topic>` and PostgreSQL ends it at 63 bytes."""
+
+_SCHEMA_NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*\Z")
+_SECRETS = (
+    # Up to the last @: a password that holds an unescaped @ must not show its second half.
+    re.compile(r"(?s)(?P<keep>://[^:/@?#]*:).*(?=@)"),
+    re.compile(r"(?i)(?P<keep>\b(?:ssl)?password\s*=\s*)(?:'[^']*'|[^&\s]*)"),
+)
+_EXAMPLES = "`postgresql://user@host/name` or `sqlite:///jobs.db`"
+
+
+def open_database(
+    url: str | None = None, *, schema: str | None = None, **options: Any
+) -> Database:
+    """The database at `url`, not yet connected; raises `ConfigurationError`.
+
+    Without a URL, the one in `RIVERRUN_DATABASE_URL` counts, else the file `riverrun.db`. `options`
+    go to the PostgreSQL driver (`AsyncpgDatabase`); SQLite has none.
+    """
+    url = url or os.environ.get(ENVIRONMENT_VARIABLE) or DEFAULT_URL
+    check_schema_name(schema)
+    match scheme_of(url):
+        case "postgres" | "postgresql":
+            return _open_postgres(url, schema, options)
+        case "sqlite":
+            return _open_sqlite(url, schema, options)
+        case scheme:
+            raise ConfigurationError(
+                f"unsupported database URL {redact(url)!r}: there is no driver for `{scheme}`;"
+                f" use one like {_EXAMPLES}"
+            )
+
+
+def scheme_of(url: str) -> str:
+    """What stands before `://`, in lower case; raises `ConfigurationError` where there is no `://`."""
+    scheme, separator, _rest = url.partition("://")
+    if not separator:
+        raise ConfigurationError(
+            f"{redact(url)!r} is not a database URL: write it like {_EXAMPLES}"
+        )
+    return scheme.lower()
+
+
+def redact(url: str) -> str:
+    """`url` with its passwords replaced by three stars."""
+    for secret in _SECRETS:
+        url = secret.sub(r"\g<keep>***", url)
+    return url
+
+
+def check_schema_name(schema: str | None) -> None:
+    """Refuse a schema that could not be part of a channel's name or would need quoting rules."""
+    if schema is None:
+        return
+    if not _SCHEMA_NAME.match(schema):
+        raise ConfigurationError(
+            f"schema {schema!r} is not a plain name: use letters, digits and underscores,"
+            " and do not begin with a digit"
+        )
+    if len(schema) > MAX_SCHEMA_BYTES:
+        raise ConfigurationError(
+            f"schema {schema!r} is too long: at most {MAX_SCHEMA_BYTES} characters,"
+            " so that notification channels fit into PostgreSQL's names"
+        )
+
+
+def sqlite_path(url: str) -> str:
+    """The file that a `sqlite://` URL names, or `:memory:`."""
+    rest = url.partition("://")[2]
+    path = rest[1:] if rest.startswith("/") else rest
+    if "?" in path:
+        raise ConfigurationError(
+            f"{redact(url)!r} has options after the `?`, and SQLite URLs have none: leave them out"
+        )
+    if path in {"", "/"}:
+        raise ConfigurationError(
+            f"{redact(url)!r} names no file: write `sqlite:///jobs.db`, or `sqlite://:memory:`"
+        )
+    return path
+
+
+def _open_postgres(url: str, schema: str | None, options: dict[str, Any]) -> Database:
+    # The drivers are imported where they are needed: nobody pays for the one they do not use.
+    from riverrun.drivers.asyncpg import AsyncpgDatabase  # noqa: PLC0415
+
+    return AsyncpgDatabase(url, schema=schema, **options)
+
+
+def _open_sqlite(url: str, schema: str | None, options: dict[str, Any]) -> Database:
+    if options:
+        raise ConfigurationError(
+            f"SQLite has no option {', '.join(f'`{name}`' for name in sorted(options))}:"
+            " these are for PostgreSQL"
+        )
+    from riverrun.drivers.sqlite import SQLiteDatabase  # noqa: PLC0415
+
+    return SQLiteDatabase(sqlite_path(url), schema=schema)

@@ -1,0 +1,187 @@
+"""Between a job's args and the JSON in its row: one codec for each class of args.
+
+Args are any dataclass, `msgspec.Struct`, attrs class or pydantic model with a class attribute
+`kind`. Both ways are strict: what is inserted is read back before it goes out, so that a job that
+no worker could decode is refused where the mistake was made.
+"""
+
+from collections.abc import Callable
+from dataclasses import is_dataclass
+import sys
+from typing import Any, ClassVar, Generic, Protocol, TypeVar, cast
+
+import msgspec
+
+from riverrun.model.errors import ConfigurationError, PayloadError, ValidationError
+from riverrun.model.gojson import encode_args
+from riverrun.model.insert import InsertOptions
+from riverrun.model.names import check_kind
+
+A = TypeVar("A")
+
+
+class JobArgs(Protocol):
+    """The args of a job: any dataclass, Struct, attrs class or pydantic model with a `kind`.
+
+    It may also have `kind_aliases: ClassVar[tuple[str, ...]]`, older names under which such jobs
+    are still worked, and `insert_options: ClassVar[InsertOptions]`, its own defaults.
+    """
+
+    kind: ClassVar[str]
+
+
+class ArgsCodec(Generic[A]):
+    """How args of one class are named, written and read. Get it by `codec_for`."""
+
+    __slots__ = ("args_class", "decode_text", "encode_text", "insert_options", "kind", "kind_aliases")
+
+    def __init__(
+        self,
+        args_class: type[A],
+        *,
+        kind: str,
+        kind_aliases: tuple[str, ...] = (),
+        insert_options: InsertOptions | None = None,
+    ) -> None:
+        self.args_class = args_class
+        self.kind = _checked_kind(kind, args_class)
+        self.kind_aliases = kind_aliases
+        self.insert_options = insert_options
+        self.encode_text, self.decode_text = _functions(args_class)
+
+    def encode(self, args: A) -> str:
+        """The JSON to store; raises `PayloadError` if it could not be decoded again."""
+        text = self.encode_text(args)
+        self.decode(text)
+        return text
+
+    def decode(self, text: str) -> A:
+        """The args in `text`; raises `PayloadError` naming the field. Unknown fields are ignored."""
+        try:
+            return self.decode_text(text)
+        except PayloadError:
+            raise
+        except Exception as error:  # classes check themselves, and raise what they like
+            raise PayloadError(
+                f"args of kind {self.kind!r} do not fit {self.args_class.__qualname__}: {error}"
+            ) from error
+
+    def __repr__(self) -> str:
+        return f"<ArgsCodec {self.kind!r} {self.args_class.__qualname__}>"
+
+
+_codecs: dict[type, ArgsCodec[Any]] = {}
+
+
+def codec_for(args_class: type[A]) -> ArgsCodec[A]:
+    """The codec of `args_class`; raises `ConfigurationError` if it cannot be a class of args."""
+    codec = _codecs.get(args_class)
+    if codec is None:
+        codec = register_codec(_declared(args_class))
+    return codec
+
+
+def register_codec(codec: ArgsCodec[A]) -> ArgsCodec[A]:
+    """Make `codec` the one that `codec_for` gives for its class."""
+    _codecs[codec.args_class] = codec
+    return codec
+
+
+def _declared(args_class: type[A]) -> ArgsCodec[A]:
+    """The codec that the attributes of `args_class` describe."""
+    if not isinstance(args_class, type):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise ConfigurationError(f"args must be of a class with a `kind`, not {args_class!r}")
+    return ArgsCodec(
+        args_class,
+        kind=_declared_kind(args_class),
+        kind_aliases=_declared_aliases(args_class),
+        insert_options=_declared_options(args_class),
+    )
+
+
+def _declared_kind(args_class: type) -> str:
+    kind = getattr(args_class, "kind", None)
+    if isinstance(kind, str):
+        return kind
+    name = args_class.__qualname__
+    if kind is None:
+        raise ConfigurationError(
+            f'{name} has no kind; give it a class attribute, such as kind: ClassVar[str] = "sort"'
+        )
+    raise ConfigurationError(
+        f"{name}.kind must be text that belongs to the class; declare it as kind: ClassVar[str]"
+    )
+
+
+def _declared_aliases(args_class: type) -> tuple[str, ...]:
+    aliases: object = getattr(args_class, "kind_aliases", ())
+    if isinstance(aliases, tuple | list):
+        members = cast("list[object]", list(cast("tuple[object, ...]", aliases)))
+        if all(isinstance(alias, str) and alias for alias in members):
+            return tuple(cast("list[str]", members))
+    raise ConfigurationError(
+        f"{args_class.__qualname__}.kind_aliases must be a tuple of kinds, not {aliases!r}"
+    )
+
+
+def _declared_options(args_class: type) -> InsertOptions | None:
+    options: object = getattr(args_class, "insert_options", None)
+    if options is None or isinstance(options, InsertOptions):
+        return options
+    raise ConfigurationError(
+        f"{args_class.__qualname__}.insert_options must be InsertOptions(...), not {options!r}"
+    )
+
+
+def _checked_kind(kind: str, args_class: type) -> str:
+    try:
+        return check_kind(kind)
+    except ValidationError as error:
+        raise ConfigurationError(f"{args_class.__qualname__}: {error}") from error
+
+
+def _functions(args_class: type[A]) -> tuple[Callable[[A], str], Callable[[str], A]]:
+    if _is_pydantic(args_class):
+        return _pydantic_functions(args_class)
+    _check_supported(args_class)
+    try:
+        return encode_args, msgspec.json.Decoder(args_class).decode
+    except (TypeError, NameError, ValueError) as error:
+        raise ConfigurationError(
+            f"{args_class.__qualname__} cannot be read from JSON: {error}"
+        ) from error
+
+
+def _check_supported(args_class: type) -> None:
+    if issubclass(args_class, msgspec.Struct):
+        if not args_class.__struct_config__.array_like:
+            return
+        raise ConfigurationError(
+            f"{args_class.__qualname__} is array_like; args must be JSON objects"
+        )
+    if not is_dataclass(args_class) and not hasattr(args_class, "__attrs_attrs__"):
+        raise ConfigurationError(
+            f"{args_class.__qualname__} cannot be args; make it a dataclass, a msgspec.Struct, an "
+            f"attrs class or a pydantic model"
+        )
+
+
+def _is_pydantic(args_class: type) -> bool:
+    """Whether this is a model, without importing pydantic where nobody else did."""
+    pydantic = sys.modules.get("pydantic")
+    return pydantic is not None and issubclass(args_class, pydantic.BaseModel)
+
+
+def _pydantic_functions(
+    args_class: type[Any],
+) -> tuple[Callable[[Any], str], Callable[[str], Any]]:
+    def encode(args: Any) -> str:
+        try:
+            fields = args.model_dump(
+                mode="json", by_alias=True, round_trip=True, warnings="error"
+            )
+        except Exception as error:
+            raise PayloadError(f"{args_class.__qualname__}: {error}") from error
+        return encode_args(fields)
+
+    return encode, args_class.model_validate_json

@@ -1,0 +1,60 @@
+"""The messages that River's clients send each other, and how they are read.
+
+All are JSON objects on three topics. Whatever is not understood is ignored: anybody who may connect
+can send one.
+"""
+
+import json
+from typing import Any
+
+import msgspec
+
+INSERT = "river_insert"
+CONTROL = "river_control"
+LEADERSHIP = "river_leadership"
+TOPICS = (INSERT, CONTROL, LEADERSHIP)
+
+
+class ControlMessage(msgspec.Struct, frozen=True, kw_only=True):
+    """`cancel` names a job; `pause`, `resume` and `metadata_changed` name a queue, or `*` for all."""
+
+    action: str
+    queue: str = ""
+    job_id: int = 0
+
+    @classmethod
+    def read(cls, payload: str) -> "ControlMessage | None":
+        """The message, or None for anything else; unknown keys are ignored."""
+        try:
+            return _control.decode(payload)
+        except msgspec.DecodeError:
+            return None
+
+
+class LeadershipMessage(msgspec.Struct, frozen=True, kw_only=True):
+    """`resigned` by a leader that steps down; `request_resign` to whoever leads."""
+
+    action: str
+    leader_id: str = ""
+
+    @classmethod
+    def read(cls, payload: str) -> "LeadershipMessage | None":
+        """The message, or None for anything else; unknown keys are ignored."""
+        try:
+            return _leadership.decode(payload)
+        except msgspec.DecodeError:
+            return None
+
+
+_control = msgspec.json.Decoder(ControlMessage)
+_leadership = msgspec.json.Decoder(LeadershipMessage)
+
+
+def insert_payload(queue: str) -> str:
+    """What an inserting client sends: there are jobs in `queue`."""
+    return json.dumps({"queue": queue})
+
+
+def control_payload(action: str, queue: str, **rest: Any) -> str:
+    """What is sent when a queue is paused or resumed, or a job cancelled."""
+    return json.dumps({"action": action, **rest, "queue": queue}, separators=(",", ":"))

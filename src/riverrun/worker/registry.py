@@ -1,0 +1,198 @@
+"""Which code works which kind of job: what `Workers` is filled with before a client starts."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable, Iterator
+from datetime import datetime, timedelta
+import inspect
+from typing import Any, ClassVar, Generic, ParamSpec, TypeVar, get_args, get_origin, overload
+
+from riverrun.model.codec import ArgsCodec, codec_for
+from riverrun.model.duration import Duration, parse_duration
+from riverrun.model.errors import ConfigurationError
+from riverrun.model.insert import InsertOptions
+from riverrun.model.outcome import Cancel, Discard, Snooze
+from riverrun.worker.context import Job
+from riverrun.worker.function_job import FunctionJob, function_job
+
+A = TypeVar("A")
+P = ParamSpec("P")
+R = TypeVar("R")
+
+WorkResult = Snooze | Cancel | Discard | None
+WorkFunction = Callable[[Job[A]], Awaitable[WorkResult] | WorkResult]
+
+NO_TIMEOUT = -1
+"""A timeout that never comes."""
+
+
+class Worker(ABC, Generic[A]):
+    """Works one kind of job, for code that needs more than a function.
+
+    `timeout` is how long an attempt may take: None for the client's `job_timeout`, -1 for no limit.
+    """
+
+    args_type: ClassVar[type[Any]]
+    timeout: Duration | None = None
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        for base in getattr(cls, "__orig_bases__", ()):
+            arguments = get_args(base)
+            if get_origin(base) is Worker and isinstance(arguments[0], type):
+                cls.args_type = arguments[0]
+
+    @abstractmethod
+    def work(self, job: Job[A]) -> Awaitable[WorkResult] | WorkResult:
+        """Do the job. `async def` runs on the event loop, `def` on a thread of the client's own."""
+
+    def job_timeout(self, job: Job[A]) -> Duration | None:  # noqa: ARG002
+        """The timeout of one particular job; `self.timeout` unless overridden."""
+        return self.timeout
+
+    def next_retry(self, job: Job[A], error: BaseException) -> datetime | None:  # noqa: ARG002
+        """When to try again after `error`; None leaves it to the client's retry policy."""
+        return None
+
+
+class Handler:
+    """What the executor needs to work one kind: how to read the args, what to call, for how long."""
+
+    __slots__ = ("codec", "function", "is_async", "job_timeout", "kind", "next_retry", "timeout")
+
+    def __init__(
+        self,
+        codec: ArgsCodec[Any],
+        function: Callable[[Job[Any]], Any],
+        *,
+        timeout: Duration | None = None,
+        worker: Worker[Any] | None = None,
+    ) -> None:
+        self.kind = codec.kind
+        self.codec = codec
+        self.function = function
+        self.is_async = inspect.iscoroutinefunction(inspect.unwrap(function))
+        self.timeout = timeout_seconds(timeout)
+        self.job_timeout = _override(worker, "job_timeout")
+        self.next_retry = _override(worker, "next_retry")
+
+    def timeout_for(self, job: Job[Any], default: float | None) -> float | None:
+        """Seconds this attempt may take; None means no limit."""
+        seconds = self.timeout if self.job_timeout is None else timeout_seconds(self.job_timeout(job))
+        if seconds is None:
+            return default
+        return None if seconds < 0 else seconds
+
+
+class Workers:
+    """The registry: one handler for each kind. Fill it when the program starts, give it to a client.
+
+    Example:
+        >>> workers = Workers()
+        >>> @workers.job()
+        ... async def greet(name: str) -> None:
+        ...     print("hello", name)
+        >>> greet.kind
+        'greet'
+    """
+
+    def __init__(self) -> None:
+        self._handlers: dict[str, Handler] = {}
+
+    def add(self, worker: Worker[Any]) -> None:
+        """Register a worker object under the kind of its args and that kind's aliases."""
+        args_type = getattr(type(worker), "args_type", None)
+        if args_type is None:
+            raise ConfigurationError(
+                f"worker {type(worker).__name__} does not say what it works: derive it from "
+                f"Worker[YourArgs]"
+            )
+        self._register(
+            Handler(codec_for(args_type), worker.work, timeout=worker.timeout, worker=worker)
+        )
+
+    def work(
+        self, args_type: type[A], *, timeout: Duration | None = None
+    ) -> Callable[[Callable[[Job[A]], R]], Callable[[Job[A]], R]]:
+        """Decorate the function that works jobs with args of `args_type`."""
+
+        def register(function: Callable[[Job[A]], R]) -> Callable[[Job[A]], R]:
+            self._register(Handler(codec_for(args_type), function, timeout=timeout))
+            return function
+
+        return register
+
+    @overload
+    def job(self, function: Callable[P, R], /) -> FunctionJob[P, R]: ...
+
+    @overload
+    def job(
+        self,
+        /,
+        *,
+        kind: str | None = None,
+        timeout: Duration | None = None,
+        options: InsertOptions | None = None,
+        **insert_options: Any,
+    ) -> Callable[[Callable[P, R]], FunctionJob[P, R]]: ...
+
+    def job(
+        self,
+        function: Callable[P, R] | None = None,
+        /,
+        *,
+        kind: str | None = None,
+        timeout: Duration | None = None,
+        options: InsertOptions | None = None,
+        **insert_options: Any,
+    ) -> Any:
+        """Decorate a function whose signature is the args of its jobs.
+
+        Calling it runs it, like any function; `fn.call(...)` makes a value to insert. The kind is the
+        function's name unless given. Other keywords are insert options, such as `queue="mail"`.
+        """
+
+        def register(inner: Callable[P, R]) -> FunctionJob[P, R]:
+            job = function_job(inner, kind=kind, options=options, **insert_options)
+            self._register(Handler(job.codec, job.work, timeout=timeout))
+            return job
+
+        return register if function is None else register(function)
+
+    def get(self, kind: str) -> Handler | None:
+        return self._handlers.get(kind)
+
+    def kinds(self) -> list[str]:
+        """Every kind and alias that is registered."""
+        return list(self._handlers)
+
+    def __contains__(self, kind: object) -> bool:
+        return kind in self._handlers
+
+    def __iter__(self) -> Iterator[Handler]:
+        return iter(self._handlers.values())
+
+    def __len__(self) -> int:
+        return len(self._handlers)
+
+    def _register(self, handler: Handler) -> None:
+        kinds = [handler.kind, *handler.codec.kind_aliases]
+        for kind in kinds:
+            if kind in self._handlers:
+                raise ConfigurationError(f'worker for kind "{kind}" is already registered')
+        self._handlers.update(dict.fromkeys(kinds, handler))
+
+
+def timeout_seconds(timeout: Duration | None) -> float | None:
+    """A timeout in seconds: None for "inherit", negative for "no limit"."""
+    if timeout is None or timeout == 0:
+        return None
+    if timeout in (NO_TIMEOUT, timedelta(seconds=NO_TIMEOUT)):
+        return float(NO_TIMEOUT)
+    return parse_duration(timeout, name="timeout").total_seconds()
+
+
+def _override(worker: Worker[Any] | None, method: str) -> Callable[..., Any] | None:
+    """The worker's own method, or None where it only inherits the default."""
+    if worker is None or getattr(type(worker), method) is getattr(Worker, method):
+        return None
+    return getattr(worker, method)  # type: ignore[no-any-return]

@@ -1,0 +1,80 @@
+"""The databases that tests ask for, by the name of what they need.
+
+`db` and `database_url` run a test twice, on PostgreSQL and on SQLite; most tests want no more. Each
+test has a migrated database of its own. `empty_database_url` is the same without tables. Names that
+begin with `postgres_` or `sqlite_` are for tests of one database alone.
+"""
+
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+
+from riverrun.drivers.statement import Database
+from riverrun.drivers.url import open_database
+from riverrun.testing.postgres import postgres_server
+from tests.support.databases import PostgresDatabases, SQLiteDatabases
+
+BOTH = ("postgres", "sqlite")
+
+
+@pytest.fixture(scope="session")
+def postgres_url() -> Iterator[str]:
+    """A server to make databases on; started when the first test asks."""
+    with postgres_server(durable=False) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def postgres_databases(postgres_url: str) -> Iterator[PostgresDatabases]:
+    databases = PostgresDatabases(postgres_url)
+    yield databases
+    databases.drop_template()
+
+
+@pytest.fixture(scope="session")
+def sqlite_databases(tmp_path_factory: pytest.TempPathFactory) -> SQLiteDatabases:
+    return SQLiteDatabases(tmp_path_factory.mktemp("sqlite"))
+
+
+@pytest.fixture
+def postgres_database_url(postgres_databases: PostgresDatabases) -> Iterator[str]:
+    with postgres_databases.migrated() as url:
+        yield url
+
+
+@pytest.fixture
+def sqlite_database_url(sqlite_databases: SQLiteDatabases, tmp_path: Path) -> str:
+    return sqlite_databases.migrated(tmp_path)
+
+
+@pytest.fixture
+def empty_postgres_database_url(postgres_databases: PostgresDatabases) -> Iterator[str]:
+    with postgres_databases.empty() as url:
+        yield url
+
+
+@pytest.fixture
+def empty_sqlite_database_url(sqlite_databases: SQLiteDatabases, tmp_path: Path) -> str:
+    return sqlite_databases.empty(tmp_path)
+
+
+@pytest.fixture(params=BOTH)
+def database_url(request: pytest.FixtureRequest) -> str:
+    url: str = request.getfixturevalue(f"{request.param}_database_url")
+    return url
+
+
+@pytest.fixture(params=BOTH)
+def empty_database_url(request: pytest.FixtureRequest) -> str:
+    url: str = request.getfixturevalue(f"empty_{request.param}_database_url")
+    return url
+
+
+@pytest.fixture
+async def db(database_url: str) -> AsyncIterator[Database]:
+    """The open database at `database_url`."""
+    database = open_database(database_url)
+    await database.open()
+    yield database
+    await database.close()
