@@ -3,7 +3,7 @@
 import asyncio
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -35,13 +35,13 @@ class PostgresDatabases:
         self._count = 0
 
     @contextmanager
-    def empty(self) -> Iterator[str]:
+    def empty(self) -> Generator[str]:
         """Yield the URL of a new database that holds nothing."""
         with self._database("template0") as url:
             yield url
 
     @contextmanager
-    def migrated(self) -> Iterator[str]:
+    def migrated(self) -> Generator[str]:
         """Yield the URL of a new database that holds our tables."""
         with self._database(self._template) as url:
             yield url
@@ -58,7 +58,7 @@ class PostgresDatabases:
         return name
 
     @contextmanager
-    def _database(self, template: str) -> Iterator[str]:
+    def _database(self, template: str) -> Generator[str]:
         name = self._create(template)
         try:
             yield self._url(name)

@@ -13,54 +13,52 @@ ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
 def describe(module: ModuleType) -> Iterator[str]:
     """A line for each name in `__all__`, and below a class one for each public member it defines."""
     for name in sorted(getattr(module, "__all__", ())):
-        yield from _describe(name, getattr(module, name))
+        thing = getattr(module, name)
+        if inspect.isclass(thing):
+            yield from _class(name, thing)
+        else:
+            yield _value(name, thing)
 
 
-def _describe(name: str, thing: Any) -> Iterator[str]:
-    if not inspect.isclass(thing):
-        yield f"{name}{_signature(thing)}" if callable(thing) else f"{name}: {type(thing).__name__}"
-        return
-    yield f"class {name}{_bases(thing)}{_construction(thing)}"
-    for member, value in sorted(vars(thing).items()):
-        if not member.startswith("_"):
-            yield f"  {name}.{member}{_member(value)}"
+def _class(name: str, cls: type) -> Iterator[str]:
+    yield f"class {name}{_construction(cls)}{_bases(cls)}"
+    for member in sorted(vars(cls)):
+        value = getattr(cls, member)
+        # The fields of a slotted class are in its signature already.
+        if not member.startswith("_") and not inspect.ismemberdescriptor(value):
+            yield f"    {_value(f'{name}.{member}', value)}"
 
 
-def _bases(cls: type) -> str:
-    """Of exceptions and enums alone, whose bases are what users rely on."""
-    if not issubclass(cls, BaseException | enum.Enum):
-        return ""
-    return f" <- {', '.join(base.__name__ for base in cls.__bases__)}"
+def _value(name: str, thing: Any) -> str:
+    if isinstance(thing, enum.Enum):
+        return f"{name} = {thing.value!r}"
+    if isinstance(thing, property):
+        return f"{name} -> {_result(thing)}"
+    if callable(thing):
+        asynchronous = inspect.iscoroutinefunction(thing) or inspect.isasyncgenfunction(thing)
+        return f"{'async ' if asynchronous else ''}{name}{_signature(thing)}"
+    return f"{name}: {type(thing).__name__}"
 
 
 def _construction(cls: type) -> str:
-    """Exceptions without an `__init__` of their own, and enums, are written differently by each Python."""
-    if issubclass(cls, enum.Enum) or (issubclass(cls, BaseException) and "__init__" not in vars(cls)):
+    """Enums, and exceptions without an `__init__` of their own, look different on each Python."""
+    plain_exception = issubclass(cls, BaseException) and "__init__" not in vars(cls)
+    return "" if plain_exception or issubclass(cls, enum.Enum) else _signature(cls)
+
+
+def _bases(cls: type) -> str:
+    """Of exceptions and enums alone: users catch and compare by them."""
+    if not issubclass(cls, BaseException | enum.Enum):
         return ""
-    return _signature(cls)
+    return f" is a {', '.join(base.__name__ for base in cls.__bases__)}"
 
 
-def _member(value: Any) -> str:
-    match value:
-        case staticmethod() | classmethod():
-            return _signature(value.__func__)
-        case property():
-            return f" -> {_annotation(value)}"
-        case enum.Enum():
-            return f" = {value.value!r}"
-        case _ if inspect.isroutine(value):
-            return f"{_signature(value)}" if inspect.isfunction(value) else ""
-        case _:
-            return ""
-
-
-def _annotation(value: property) -> str:
-    return inspect.formatannotation(inspect.signature(value.fget).return_annotation) if value.fget else "?"
+def _result(thing: property) -> str:
+    return inspect.formatannotation(inspect.signature(thing.fget).return_annotation) if thing.fget else "?"
 
 
 def _signature(thing: Any) -> str:
-    prefix = "async " if inspect.iscoroutinefunction(thing) else ""
     try:
-        return ADDRESS.sub("", f"{inspect.signature(thing)}") + (" [async]" if prefix else "")
+        return ADDRESS.sub("", str(inspect.signature(thing)))
     except (TypeError, ValueError):
         return ""

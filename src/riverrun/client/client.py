@@ -173,12 +173,19 @@ class Client:
             if self._half is None:
                 await self._start()
 
-    async def stop(self, *, soft: Duration | None = None, hard: Duration | None = None) -> None:
+    def quiet(self) -> None:
+        """Fetch no more jobs, but go on with those that run, and stay as leader; `stop` is the end."""
+        if self._half is not None:
+            self._half.quiet()
+
+    async def stop(self, *, soft: Duration | None = None, hard: Duration | None = None) -> int:
         """Stop working: fetch no more, let running jobs end, write their outcomes.
 
         After `soft` (default: `soft_stop_timeout`) running jobs are cancelled and go back to
         `available` with their attempt uncounted; after `hard` more (default: `hard_stop_timeout`)
         those that ignored it are left behind. `soft=0` cancels at once. Harmless when not running.
+
+        Returns how many jobs were left behind; their rows stay `running` until they are rescued.
         """
         config = self.config
         soft = config.soft_stop_timeout if soft is None else soft
@@ -186,11 +193,14 @@ class Client:
         if soft is not None and seconds(soft) == 0 and self._half is not None:
             self._half.cancel_jobs()
         async with self._lock:
-            half, self._half = self._half, None
-            if half is not None:
-                await half.stop(None if soft is None else seconds(soft), seconds(hard))
-                self._subscriptions.close()
-                self._stopped.set()
+            if self._half is None:
+                return 0
+            half = self._half
+            left = await half.stop(None if soft is None else seconds(soft), seconds(hard))
+            self._half = None
+            self._subscriptions.close()
+            self._stopped.set()
+            return left
 
     async def stopped(self) -> None:
         """Return when the client has stopped; at once if it never started."""

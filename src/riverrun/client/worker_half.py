@@ -46,6 +46,7 @@ class WorkerHalf:
         self._asking = asking
         self._subscriptions = subscriptions
         self._may_notify = may_notify
+        self._left_behind = 0
         self._threads = ThreadPool(config.thread_limit)
         workers = _workers(config)
         database, operations, clock = asking.database, asking.operations, config.clock
@@ -65,6 +66,7 @@ class WorkerHalf:
             enter,
         )
         self.producers = {name: self._producer(name, workers) for name in config.queues}
+        self._producers = Together(list(self.producers.values()))
         self.elector = None if config.leader_election_disabled else self._elector()
 
     async def start(self) -> None:
@@ -72,8 +74,11 @@ class WorkerHalf:
         await start_all(self._services())
         logger.info("client %s started", self._config.id)
 
-    async def stop(self, soft: float | None, hard: float) -> None:
-        """Stop in reverse order: jobs get `soft` seconds to end (None: for ever), then `hard` more."""
+    async def stop(self, soft: float | None, hard: float) -> int:
+        """Stop in reverse order: jobs get `soft` seconds to end (None: for ever), then `hard` more.
+
+        Returns how many jobs ignored both and were left behind.
+        """
         *others, producers = self._services()
         escalation = asyncio.create_task(self._escalate(soft, hard))
         try:
@@ -84,6 +89,7 @@ class WorkerHalf:
             await service.stop()
         self._threads.close()
         logger.info("client %s stopped", self._config.id)
+        return self._left_behind
 
     async def wait(self) -> None:
         """Return when stopped; raise what ended a part that should have gone on."""
@@ -98,6 +104,11 @@ class WorkerHalf:
         """Tell every running job that the client stops."""
         for producer in self.producers.values():
             producer.cancel_all()
+
+    def quiet(self) -> None:
+        """Fetch no more."""
+        for producer in self.producers.values():
+            producer.quiet()
 
     def wake_all(self) -> None:
         for producer in self.producers.values():
@@ -123,12 +134,11 @@ class WorkerHalf:
         await self._config.clock.sleep(hard)
         for producer in self.producers.values():
             abandoned = producer.abandon()
+            self._left_behind += len(abandoned)
             if abandoned:
                 logger.error("jobs %s ignored their cancellation and are left behind", abandoned)
 
     def _services(self) -> list[Service]:
-        if not hasattr(self, "_producers"):
-            self._producers = Together(list(self.producers.values()))
         candidates = [self._notifier, self._completer, self.elector, self._producers]
         return [service for service in candidates if service is not None]
 

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 import time
 from typing import TypeVar
 
+from riverrun.drivers.dialect import Dialect
 from riverrun.drivers.migration import (
-    LINES,
     MAIN_LINE,
+    OWN_LINE,
     Direction,
     Migration,
     check_version,
@@ -153,7 +154,7 @@ class Migrator:
         self, steps: Sequence[Migration], direction: Direction, *, dry_run: bool
     ) -> list[AppliedMigration]:
         if dry_run:
-            return [self._applied_migration(step, direction) for step in steps]
+            return [_applied(step, direction, self._dialect) for step in steps]
         walked = [await self._take(step, direction) for step in steps]
         return [step for step in walked if step is not None]
 
@@ -170,7 +171,7 @@ class Migrator:
                 f" those before it stay done: {error}"
             ) from error
         duration = time.perf_counter() - started
-        return self._applied_migration(step, direction, duration) if done else None
+        return _applied(step, direction, self._dialect, duration) if done else None
 
     def _step(self, step: Migration, direction: Direction) -> Script[bool]:
         yield from self._log.lock()
@@ -179,15 +180,9 @@ class Migrator:
             return False
         if direction == "down" and self._needs_only_main([step]):
             yield from self._refuse_other_lines()
-        name = f"migration {step.line} {step} {direction}"
-        yield self._log.text(name, step.sql(direction, self._dialect))
+        yield self._log.text(step.name, step.sql(direction, self._dialect))
         yield from self._log.record(step, direction)
         return True
-
-    def _applied_migration(
-        self, step: Migration, direction: Direction, duration: float = 0.0
-    ) -> AppliedMigration:
-        return AppliedMigration(step, direction, step.sql(direction, self._dialect), duration)
 
     def _needs_only_main(self, steps: Sequence[Migration]) -> bool:
         """Whether going down would take away the column in which other lines keep their name."""
@@ -204,12 +199,14 @@ class Migrator:
             )
 
 
-async def migrate_up_all(database: Database) -> list[AppliedMigration]:
+async def migrate_up_all(database: Database, *, dry_run: bool = False) -> list[AppliedMigration]:
     """Apply everything: River's tables, then our own."""
-    applied: list[AppliedMigration] = []
-    for line in LINES:
-        applied += await Migrator(database, line=line).up()
-    return applied
+    main = await Migrator(database).up(dry_run=dry_run)
+    own = Migrator(database, line=OWN_LINE)
+    if dry_run and any(step.version <= _LINES_SINCE for step in main):
+        # Nothing was done, so our own line has no table yet in which to look what it lacks.
+        return main + [_applied(step, "up", database.dialect) for step in own.all_versions()]
+    return main + await own.up(dry_run=dry_run)
 
 
 async def check_schema(database: Database) -> None:
@@ -237,6 +234,12 @@ async def _what_is_missing(database: Database, *, has_jobs: bool) -> str:
     )
     option = f" --schema {schema}" if schema else ""
     return f"River's tables{where} {state}: run `riverrun migrate-up --database-url ...{option}`"
+
+
+def _applied(
+    step: Migration, direction: Direction, dialect: Dialect, duration: float = 0.0
+) -> AppliedMigration:
+    return AppliedMigration(step, direction, step.sql(direction, dialect), duration)
 
 
 def _first_row(rows: Sequence[Row]) -> Row:

@@ -116,7 +116,9 @@ def _by_code(error: BaseException, sqlstate: str, doing: str) -> RiverError:
     if reason := _TRY_AGAIN.get(sqlstate):
         return DatabaseUnavailableError(f"{text} ({reason}; try again)", sqlstate=sqlstate)
     if missing := _MISSING.get(sqlstate):
-        return SchemaError(f"{text}; {missing} of River's is missing: {_MIGRATE}", sqlstate=sqlstate)
+        return SchemaError(
+            f"{text}; {missing} of River's is missing: {_MIGRATE}", sqlstate=sqlstate
+        )
     if sqlstate == "42703":
         return SchemaError(f"{text}; River's tables are too old: {_MIGRATE}", sqlstate=sqlstate)
     if sqlstate.startswith(_DATA_CLASS) or sqlstate in _DATA_CODES:
@@ -139,7 +141,10 @@ def _says_closed(error: BaseException) -> bool:
         return True
     # asyncpg says "connection is closed" and "pool is closing", psycopg "the connection is closed".
     # A pooled connection that broke in our hands says "has been released back to the pool".
-    return _is_named(error, "InterfaceError") and re.search(r"clos(ed|ing)|released", str(error)) is not None
+    return (
+        _is_named(error, "InterfaceError")
+        and re.search(r"clos(ed|ing)|released", str(error)) is not None
+    )
 
 
 def _is_named(error: BaseException, *names: str) -> bool:

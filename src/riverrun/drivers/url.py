@@ -30,9 +30,7 @@ _SECRETS = (
 _EXAMPLES = "`postgresql://user@host/name` or `sqlite:///jobs.db`"
 
 
-def open_database(
-    url: str | None = None, *, schema: str | None = None, **options: Any
-) -> Database:
+def open_database(url: str | None = None, *, schema: str | None = None, **options: Any) -> Database:
     """The database at `url`, not yet connected; raises `ConfigurationError`.
 
     Without a URL, the one in `RIVERRUN_DATABASE_URL` counts, else the file `riverrun.db`. `options`

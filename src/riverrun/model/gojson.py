@@ -46,46 +46,52 @@ _MAX_PLAIN_FLOAT = 1e21
 _MIN_PLAIN_FLOAT = 1e-6
 
 
-def encode_args(value: object, *, what: str = "args", limit: int = MAX_JSON_BYTES) -> str:
-    """The JSON object that Go would write for `value`; raises `PayloadError` naming the path.
+def encode_json(value: object, *, name: str, limit: int = MAX_JSON_BYTES) -> str:
+    """The JSON that Go would write for `value`; raises `PayloadError` with `name` and the path.
 
     Text given as `msgspec.Raw` keeps its numbers digit by digit, however large.
     """
-    encoded = _encode(value, what)
+    encoded = _encode(value, name)
     if len(encoded) > limit:
         raise PayloadError(
-            f"{what}: {len(encoded)} bytes of JSON are more than the limit of {limit}; store large "
+            f"{name}: {len(encoded)} bytes of JSON are more than the limit of {limit}; store large "
             f"data elsewhere and pass a reference, or raise the limit"
         )
-    if not encoded.startswith(b"{"):
-        raise PayloadError(f"{what}: a {type(value).__name__} does not encode to a JSON object")
     if _maybe_foreign.search(encoded) is None:
         return encoded.decode()
-    return _go_form(value, encoded.decode(), what)
+    return _go_form(value, encoded.decode(), name)
+
+
+def encode_args(value: object, *, name: str = "args", limit: int = MAX_JSON_BYTES) -> str:
+    """The same for args and metadata, which must be JSON objects."""
+    text = encode_json(value, name=name, limit=limit)
+    if text[0] != "{":
+        raise PayloadError(f"{name}: a {type(value).__name__} does not encode to a JSON object")
+    return text
 
 
 def encode_metadata(value: Mapping[str, object] | str) -> str | None:
     """Metadata as JSON, from a mapping or from text that is a JSON object; None if it is empty."""
     if isinstance(value, str):
-        text = check_object_text(value, what="metadata")
+        text = check_object_text(value, name="metadata")
     elif isinstance(value, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]
-        text = encode_args(dict(value), what="metadata")
+        text = encode_args(dict(value), name="metadata")
     else:
         raise PayloadError(f"metadata must be a JSON object, not a {type(value).__name__}")
     return None if text == "{}" else text
 
 
-def check_object_text(text: str, *, what: str, limit: int = MAX_JSON_BYTES) -> str:
+def check_object_text(text: str, *, name: str, limit: int = MAX_JSON_BYTES) -> str:
     """`text`, freed of outer blanks, if it is a JSON object that any database can hold."""
     try:
         encoded = text.encode()
         members = msgspec.json.decode(encoded, type=dict[str, msgspec.Raw])
     except (msgspec.DecodeError, UnicodeEncodeError, RecursionError) as error:
-        raise PayloadError(f"{what} must be a JSON object: {error}") from error
+        raise PayloadError(f"{name} must be a JSON object: {error}") from error
     if len(encoded) > limit:
-        raise PayloadError(f"{what}: {len(encoded)} bytes are more than the limit of {limit}")
+        raise PayloadError(f"{name}: {len(encoded)} bytes are more than the limit of {limit}")
     if _nul_escape.search(text):
-        raise PayloadError(f"{what} holds the character NUL, which databases cannot store")
+        raise PayloadError(f"{name} holds the character NUL, which databases cannot store")
     return text.strip(" \t\n\r") if members else "{}"
 
 
@@ -133,7 +139,7 @@ def go_float(number: float) -> str:
     return text.removesuffix(".0")
 
 
-def _encode(value: object, what: str) -> bytes:
+def _encode(value: object, name: str) -> bytes:
     try:
         try:
             return _encoder.encode(value)
@@ -141,20 +147,20 @@ def _encode(value: object, what: str) -> bytes:
             builtins = msgspec.to_builtins(value, str_keys=True, order="deterministic")
             return _encoder.encode(builtins)
     except UnicodeEncodeError as error:
-        _refuse_unstorable(value, what)
-        raise PayloadError(f"{what}: half of a surrogate pair cannot be stored") from error
+        _refuse_unstorable(value, name)
+        raise PayloadError(f"{name}: half of a surrogate pair cannot be stored") from error
     except RecursionError as error:
-        raise PayloadError(f"{what}: nested too deeply, or contains itself") from error
+        raise PayloadError(f"{name}: nested too deeply, or contains itself") from error
     except (TypeError, ValueError, OverflowError) as error:
-        raise PayloadError(f"{what} cannot be encoded as JSON: {error}") from error
+        raise PayloadError(f"{name} cannot be encoded as JSON: {error}") from error
 
 
-def _go_form(value: object, text: str, what: str) -> str:
+def _go_form(value: object, text: str, name: str) -> str:
     if "null" in text and _null.search(text) and _holds_non_finite(value):
-        _refuse_unstorable(value, what)
+        _refuse_unstorable(value, name)
     if "\\u0000" in text and _nul_escape.search(text):
-        _refuse_unstorable(value, what)
-        raise PayloadError(f"{what} holds the character NUL, which databases cannot store")
+        _refuse_unstorable(value, name)
+        raise PayloadError(f"{name} holds the character NUL, which databases cannot store")
     if _padded_time.search(text):
         text = _with_go_times(value, text)
     if _foreign_number.search(text):
@@ -231,43 +237,43 @@ def _without_exponent(text: str) -> str:
     return f"{sign}0.{'0' * -point}{digits}"
 
 
-def _refuse_unstorable(value: object, what: str) -> None:
+def _refuse_unstorable(value: object, name: str) -> None:
     """Raise `PayloadError` with its path if a value in `value` cannot be stored as JSON."""
     pending = [("$", value)]
     while pending:
         path, current = pending.pop()
         if isinstance(current, str):
-            _check_text(current, path, what)
+            _check_text(current, path, name)
         elif isinstance(current, float):
             if not math.isfinite(current):
-                _refuse(what, path, f"{current} is no JSON number; use None, or text")
+                _refuse(name, path, f"{current} is no JSON number; use None, or text")
         else:
-            pending.extend(_children(path, current, what))
+            pending.extend(_children(path, current, name))
 
 
-def _check_text(text: str, path: str, what: str) -> None:
+def _check_text(text: str, path: str, name: str) -> None:
     if "\0" in text:
-        _refuse(what, path, "the character NUL cannot be stored; remove it")
+        _refuse(name, path, "the character NUL cannot be stored; remove it")
     if not text.isascii() and any("\ud800" <= char <= "\udfff" for char in text):
-        _refuse(what, path, "half of a surrogate pair cannot be stored; remove it")
+        _refuse(name, path, "half of a surrogate pair cannot be stored; remove it")
 
 
-def _refuse(what: str, path: str, reason: str) -> NoReturn:
-    raise PayloadError(f"{what} at {path}: {reason}")
+def _refuse(name: str, path: str, reason: str) -> NoReturn:
+    raise PayloadError(f"{name} at {path}: {reason}")
 
 
-def _children(path: str, value: object, what: str) -> Iterator[tuple[str, object]]:
+def _children(path: str, value: object, name: str) -> Iterator[tuple[str, object]]:
     if isinstance(value, Mapping):
         for key, member in cast("Mapping[object, object]", value).items():
             if isinstance(key, str):
-                _check_text(key, f"a key of {path}", what)
+                _check_text(key, f"a key of {path}", name)
             yield f"{path}.{key}", member
     elif isinstance(value, list | tuple | set | frozenset):
         for index, member in enumerate(cast("Iterable[object]", value)):
             yield f"{path}[{index}]", member
     else:
-        for name in _field_names(value):
-            yield f"{path}.{name}", getattr(value, name, None)
+        for field in _field_names(value):
+            yield f"{path}.{field}", getattr(value, field, None)
 
 
 def _field_names(value: object) -> Iterable[str]:

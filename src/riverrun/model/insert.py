@@ -5,7 +5,7 @@ wins; None, 0 and "" say nothing.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
 from difflib import get_close_matches
 from typing import Any, TypedDict, Unpack
@@ -95,14 +95,19 @@ class JobInsert(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     created_at: datetime | None = None
 
 
-def insert_options(**options: Unpack[InsertKeywords]) -> InsertOptions:
-    """`options` checked; raises `ValidationError`, for a misspelt name with what may be meant."""
+def insert_options(
+    base: InsertOptions | None = None, /, **options: Unpack[InsertKeywords]
+) -> InsertOptions:
+    """`base` with `options` put over it, all checked.
+
+    Raises `ValidationError`, for a misspelt name with what may have been meant.
+    """
     if not options:
-        return NO_OPTIONS
+        return base or NO_OPTIONS
     for name in options:
         if name not in _NAMES:
             raise ValidationError(_unknown_option(name))
-    return InsertOptions(**options)
+    return InsertOptions(**options) if base is None else replace(base, **options)
 
 
 def merge(call: InsertOptions, args_level: InsertOptions | None) -> InsertOptions:

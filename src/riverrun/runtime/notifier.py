@@ -92,7 +92,7 @@ class Notifier(Service):
 
     async def _pause(self, error: RiverError) -> None:
         self._failures += 1
-        seconds = backoff(self._failures, cap=LONGEST_PAUSE)
+        seconds = backoff(self._failures, reset=None, cap=LONGEST_PAUSE)
         logger.warning("listening failed, again in %.1f s: %s", seconds, error)
         await self._clock.wait_for_event(self.stopping, seconds)
 

@@ -62,7 +62,7 @@ class Scope:
         """Set once the scope is cancelled, for those who need an `asyncio.Event`."""
         self._cause: Cause | None = None
         self._callbacks: dict[object, Callable[[Cause], object]] = {}
-        self._leave: Callable[[], object] = parent.on_cancel(self._tell) if parent else int
+        self._leave: Callable[[], object] = parent.on_cancel(self._tell) if parent else lambda: None
 
     @property
     def cause(self) -> Cause | None:

@@ -23,7 +23,7 @@ import subprocess
 import sys
 import tempfile
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,7 +37,7 @@ VERSIONED_FOLDERS = (("/usr/lib/postgresql", "*/bin"), ("/usr", "pgsql-*/bin"))
 
 
 @contextmanager
-def postgres_server(*, durable: bool = True) -> Iterator[str]:
+def postgres_server(*, durable: bool = True) -> Generator[str]:
     """Yield the URL of a database on which its user may do everything, such as making others.
 
     Args:
@@ -130,7 +130,7 @@ def _server_user() -> _User | None:
 
 
 @contextmanager
-def _own_cluster(binaries: Path, *, durable: bool) -> Iterator[str]:
+def _own_cluster(binaries: Path, *, durable: bool) -> Generator[str]:
     user = _server_user() or _User()
     with tempfile.TemporaryDirectory(prefix="riverrun-pg-", ignore_cleanup_errors=True) as name:
         folder = Path(name)
@@ -237,7 +237,7 @@ def _run(command: Sequence[str], *, user: _User | None = None, folder: Path | No
 
 
 @contextmanager
-def _embedded_server(*, durable: bool) -> Iterator[str]:
+def _embedded_server(*, durable: bool) -> Generator[str]:
     with warnings.catch_warnings():
         # It looks for a runtime folder when imported, and warns where there is none.
         warnings.simplefilter("ignore")

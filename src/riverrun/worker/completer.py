@@ -128,7 +128,7 @@ class Completer(Service):
         return self._give_up_at is not None and time.monotonic() > self._give_up_at
 
     async def _pause(self, attempt: int, size: int, error: DatabaseError) -> None:
-        seconds = backoff(attempt, cap=LONGEST_PAUSE)
+        seconds = backoff(attempt, reset=None, cap=LONGEST_PAUSE)
         logger.warning("writing %d outcomes failed, again in %.1f s: %s", size, seconds, error)
         if self._give_up_at is None:
             await self._clock.wait_for_event(self.stopping, seconds)

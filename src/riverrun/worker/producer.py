@@ -85,6 +85,7 @@ class Producer(Service):
         self._idle = asyncio.Event()
         self._more = False
         self._paused = False
+        self._quiet = False
         self._last_fetch = 0.0
         self._fetching = False
         self._early_cancels: set[int] = set()
@@ -105,6 +106,10 @@ class Producer(Service):
             attempt.cancel(cause)
         elif self._fetching and len(self._early_cancels) < REMEMBERED_CANCELS:
             self._early_cancels.add(job_id)
+
+    def quiet(self) -> None:
+        """Fetch no more until the end; what runs goes on."""
+        self._quiet = True
 
     def cancel_all(self) -> None:
         """Tell every running job that the client stops."""
@@ -160,7 +165,7 @@ class Producer(Service):
                 await asyncio.sleep(0)
 
     def _room(self) -> int:
-        if self._paused or not self._completer.has_room:
+        if self._paused or self._quiet or not self._completer.has_room:
             return 0
         return min(self._options.max_workers - len(self._active), MAX_FETCH)
 

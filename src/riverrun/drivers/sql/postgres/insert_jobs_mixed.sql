@@ -1,7 +1,65 @@
--- Inserts jobs that differ in anything and tells how many went in; those whose unique key is held
--- are left out. Numbered and sorted like `insert_jobs`, for the same reasons.
-with inserted as (
-    insert into /*schema*/river_job (
+-- Inserts jobs that differ in anything; those whose unique key is held are left out. Numbered and
+-- sorted like `insert_jobs`, for the same reasons. One row comes back for each that went in.
+insert into /*schema*/river_job (
+    id,
+    args,
+    created_at,
+    kind,
+    max_attempts,
+    metadata,
+    priority,
+    queue,
+    scheduled_at,
+    state,
+    tags,
+    unique_key,
+    unique_states
+)
+select
+    numbered.id,
+    numbered.args::jsonb,
+    coalesce(numbered.created_at, :now::timestamptz, now()),
+    numbered.kind,
+    numbered.max_attempts,
+    numbered.metadata::jsonb,
+    numbered.priority,
+    numbered.queue,
+    coalesce(numbered.scheduled_at, :now::timestamptz, now()),
+    numbered.state::/*schema*/river_job_state,
+    numbered.tags::text[],
+    numbered.unique_key,
+    numbered.unique_states::bit(8)
+from (
+    select
+        coalesce(given.id, nextval('/*schema*/river_job_id_seq')) as id,
+        given.args,
+        given.created_at,
+        given.kind,
+        given.max_attempts,
+        coalesce(given.metadata, '{}') as metadata,
+        given.priority,
+        given.queue,
+        given.scheduled_at,
+        given.state,
+        given.tags,
+        given.unique_key,
+        given.unique_states,
+        given.position
+    from unnest(
+        :ids::bigint[],
+        :args::text[],
+        :created_ats::timestamptz[],
+        :kinds::text[],
+        :max_attempts::smallint[],
+        :metadata::text[],
+        :priorities::smallint[],
+        :queues::text[],
+        :scheduled_ats::timestamptz[],
+        :states::text[],
+        :tags::text[],
+        :unique_keys::bytea[],
+        :unique_states::int[]
+    ) with ordinality as given (
         id,
         args,
         created_at,
@@ -14,76 +72,14 @@ with inserted as (
         state,
         tags,
         unique_key,
-        unique_states
+        unique_states,
+        position
     )
-    select
-        numbered.id,
-        numbered.args::jsonb,
-        coalesce(numbered.created_at, :now::timestamptz, now()),
-        numbered.kind,
-        numbered.max_attempts,
-        numbered.metadata::jsonb,
-        numbered.priority,
-        numbered.queue,
-        coalesce(numbered.scheduled_at, :now::timestamptz, now()),
-        numbered.state::/*schema*/river_job_state,
-        numbered.tags::text[],
-        numbered.unique_key,
-        numbered.unique_states::bit(8)
-    from (
-        select
-            coalesce(given.id, nextval('/*schema*/river_job_id_seq')) as id,
-            given.args,
-            given.created_at,
-            given.kind,
-            given.max_attempts,
-            coalesce(given.metadata, '{}') as metadata,
-            given.priority,
-            given.queue,
-            given.scheduled_at,
-            given.state,
-            given.tags,
-            given.unique_key,
-            given.unique_states,
-            given.position
-        from unnest(
-            :ids::bigint[],
-            :args::text[],
-            :created_ats::timestamptz[],
-            :kinds::text[],
-            :max_attempts::smallint[],
-            :metadata::text[],
-            :priorities::smallint[],
-            :queues::text[],
-            :scheduled_ats::timestamptz[],
-            :states::text[],
-            :tags::text[],
-            :unique_keys::bytea[],
-            :unique_states::int[]
-        ) with ordinality as given (
-            id,
-            args,
-            created_at,
-            kind,
-            max_attempts,
-            metadata,
-            priority,
-            queue,
-            scheduled_at,
-            state,
-            tags,
-            unique_key,
-            unique_states,
-            position
-        )
-    ) as numbered
-    order by numbered.unique_key nulls first, numbered.position
-    on conflict (unique_key)
-        where unique_key is not null
-            and unique_states is not null
-            and /*schema*/river_job_state_in_bitmask(unique_states, state)
-        do nothing
-    returning 1
-)
-select count(*)
-from inserted
+) as numbered
+order by numbered.unique_key nulls first, numbered.position
+on conflict (unique_key)
+    where unique_key is not null
+        and unique_states is not null
+        and /*schema*/river_job_state_in_bitmask(unique_states, state)
+    do nothing
+returning 1

@@ -1,0 +1,43 @@
+"""What the groups of operations have in common: from a name and parameters to a statement."""
+
+from collections.abc import Callable, Sequence
+import json
+from typing import Any, TypeVar
+
+from riverrun.drivers.dialect import Dialect
+from riverrun.drivers.statement import DEFAULT_TIMEOUT, Row, Statement
+
+T = TypeVar("T")
+
+Read = Callable[[Sequence[Row]], T]
+
+
+class OperationGroup:
+    """Operations on one kind of thing, in the words of one dialect. Holds nothing else."""
+
+    def __init__(self, dialect: Dialect) -> None:
+        self._dialect = dialect
+
+    def _ask(
+        self, name: str, read: Read[T], *, timeout: float = DEFAULT_TIMEOUT, **params: Any
+    ) -> Statement[T]:
+        """The statement in `<name>.sql`; `params` may hold more than it uses."""
+        compiled = self._dialect.sql(name)
+        encoded = self._dialect.encode(compiled, params)
+        return Statement(name, compiled.text, encoded, read, timeout)
+
+    def _list(self, values: Sequence[Any] | None) -> Any:
+        """A list as a parameter: PostgreSQL takes it as it is, SQLite as JSON text."""
+        if values is None or self._dialect.is_postgres:
+            return values
+        return json.dumps(values)
+
+
+def first_value(rows: Sequence[Row]) -> Any:
+    """The first column of the first row; None where there is none."""
+    return rows[0][0] if rows else None
+
+
+def first_values(rows: Sequence[Row]) -> list[Any]:
+    """The first column of every row."""
+    return [row[0] for row in rows]

@@ -1,0 +1,109 @@
+"""PostgreSQL on a caller's own psycopg 3 connection, asynchronous or not.
+
+psycopg is what Django and SQLAlchemy have open, so this is how a job joins their transactions. It is
+an optional dependency: import this module only once psycopg is known to be there.
+"""
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import psycopg
+from psycopg.rows import tuple_row
+
+from riverrun.drivers.foreign import (
+    Adopted,
+    AdoptedSync,
+    ForeignConnection,
+    ForeignSyncConnection,
+    ParamStyle,
+)
+from riverrun.drivers.statement import Row
+from riverrun.model.errors import UnsupportedError
+
+
+class PsycopgForeign:
+    """A psycopg `AsyncConnection` as a `ForeignConnection`.
+
+    Each statement has a cursor of its own, so that neither the row factory nor the results of the
+    caller's cursors are in the way.
+    """
+
+    paramstyle: ClassVar[ParamStyle] = "%"
+
+    def __init__(self, connection: psycopg.AsyncConnection[Any]) -> None:
+        self._connection = connection
+
+    async def fetch(self, sql: str, params: Sequence[Any], /) -> Sequence[Row]:
+        async with self._connection.cursor(row_factory=tuple_row) as cursor:
+            await cursor.execute(sql.encode(), params)
+            return await cursor.fetchall() if cursor.description else ()
+
+    async def execute(self, sql: str, /) -> None:
+        async with self._connection.cursor() as cursor:
+            await cursor.execute(sql.encode())
+
+
+class PsycopgSyncForeign:
+    """The same for a psycopg `Connection`."""
+
+    paramstyle: ClassVar[ParamStyle] = "%"
+
+    def __init__(self, connection: psycopg.Connection[Any]) -> None:
+        self._connection = connection
+
+    def fetch(self, sql: str, params: Sequence[Any], /) -> Sequence[Row]:
+        with self._connection.cursor(row_factory=tuple_row) as cursor:
+            cursor.execute(sql.encode(), params)
+            return cursor.fetchall() if cursor.description else ()
+
+    def execute(self, sql: str, /) -> None:
+        with self._connection.cursor() as cursor:
+            cursor.execute(sql.encode())
+
+
+class PsycopgConnection(Adopted):
+    """A psycopg `AsyncConnection` as a `Connection` of ours."""
+
+    def __init__(
+        self, connection: psycopg.AsyncConnection[Any], *, schema: str | None = None
+    ) -> None:
+        super().__init__(PsycopgForeign(connection), schema)
+
+
+class PsycopgSyncConnection(AdoptedSync):
+    """A psycopg `Connection` as a `SyncConnection` of ours."""
+
+    def __init__(self, connection: psycopg.Connection[Any], *, schema: str | None = None) -> None:
+        super().__init__(PsycopgSyncForeign(connection), schema)
+
+
+def foreign_async(tx: object) -> ForeignConnection | None:
+    """`tx` for the asynchronous client, None if it is not psycopg's."""
+    match tx:
+        case psycopg.AsyncConnection():
+            return PsycopgForeign(tx)
+        case psycopg.AsyncCursor():
+            return PsycopgForeign(tx.connection)
+        case psycopg.Connection() | psycopg.Cursor():
+            raise UnsupportedError(
+                "`tx` is a synchronous psycopg connection, and this is the asynchronous client:"
+                " use `SyncClient`, or give an AsyncConnection"
+            )
+        case _:
+            return None
+
+
+def foreign_sync(tx: object) -> ForeignSyncConnection | None:
+    """`tx` for the synchronous client, None if it is not psycopg's."""
+    match tx:
+        case psycopg.Connection():
+            return PsycopgSyncForeign(tx)
+        case psycopg.Cursor():
+            return PsycopgSyncForeign(tx.connection)
+        case psycopg.AsyncConnection() | psycopg.AsyncCursor():
+            raise UnsupportedError(
+                "`tx` is an asynchronous psycopg connection, and this is the synchronous client:"
+                " use `Client`, or give a Connection"
+            )
+        case _:
+            return None

@@ -1,0 +1,133 @@
+"""How rows are read: from positions to fields, as cheaply as can be.
+
+The order of a job's columns is that of `job_columns.sql`. PostgreSQL's times arrive as they are;
+SQLite keeps them as text, which any River client may have written in a form of its own.
+"""
+
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta, timezone
+import re
+from typing import Any
+
+from riverrun.drivers.dialect import Dialect
+from riverrun.drivers.statement import Row
+from riverrun.model.attempt_error import ZERO_TIME
+from riverrun.model.job import JobRow, JobState
+from riverrun.model.queue import QueueRow
+
+_STATES = {state.value: state for state in JobState}
+_PLAIN_LENGTH = len("2026-08-05 12:00:00.000")
+_TIME = re.compile(
+    r"(\d{4})-(\d\d)-(\d\d)[T ](\d\d):(\d\d):(\d\d)(?:\.(\d{1,9}))?"
+    r" ?(?:Z|([+-])(\d\d):?(\d\d))?(?: [A-Z][A-Za-z]*| [+-]\d{2,4})?(?: m=\S+)?\Z",
+    re.ASCII,
+)
+
+
+def job_reader(dialect: Dialect) -> Callable[[Row], JobRow]:
+    """Reads one job, given its columns and perhaps more behind them."""
+    return read_job if dialect.is_postgres else read_job_with_text_times
+
+
+def queue_reader(dialect: Dialect) -> Callable[[Row], QueueRow]:
+    """Reads one queue."""
+    return _read_queue if dialect.is_postgres else _read_queue_with_text_times
+
+
+def time_reader(dialect: Dialect) -> Callable[[Any], datetime]:
+    """Reads one time that is there."""
+    return _as_it_is if dialect.is_postgres else read_time
+
+
+def all_rows(read: Callable[[Row], Any]) -> Callable[[Sequence[Row]], list[Any]]:
+    """Reads every row with `read`."""
+    return lambda rows: [read(row) for row in rows]
+
+
+def first_row(read: Callable[[Row], Any]) -> Callable[[Sequence[Row]], Any]:
+    """Reads the first row with `read`; None where there is none."""
+    return lambda rows: read(rows[0]) if rows else None
+
+
+def read_job(row: Row) -> JobRow:
+    """A job whose times are times already."""
+    return JobRow(
+        id=row[0],
+        state=_STATES[row[1]],
+        kind=row[2],
+        queue=row[3],
+        priority=row[4],
+        attempt=row[5],
+        max_attempts=row[6],
+        created_at=row[7],
+        scheduled_at=row[8],
+        attempted_at=row[9],
+        finalized_at=row[10],
+        encoded_args=row[11],
+        encoded_metadata=row[12],
+        encoded_errors=row[13],
+        encoded_tags=row[14],
+        encoded_attempted_by=row[15],
+        unique_key=row[16],
+        unique_states_mask=row[17],
+    )
+
+
+def read_job_with_text_times(row: Row) -> JobRow:
+    """A job whose times are text."""
+    values = list(row)
+    values[7] = read_time(row[7])
+    values[8] = read_time(row[8])
+    values[9] = None if row[9] is None else read_time(row[9])
+    values[10] = None if row[10] is None else read_time(row[10])
+    return read_job(values)
+
+
+def read_time(text: Any) -> datetime:
+    """A time as SQLite holds it; year 1 for what nobody can read, so that only that field suffers."""
+    try:
+        if len(text) == _PLAIN_LENGTH:
+            return datetime.fromisoformat(text).replace(tzinfo=UTC)
+        return _read_odd_time(text)
+    except (TypeError, ValueError, OverflowError):
+        return ZERO_TIME
+
+
+def _read_odd_time(text: str) -> datetime:
+    """Any form that a River client has ever written, Go's `Time.String()` included."""
+    match = _TIME.match(text)
+    if match is None:
+        return ZERO_TIME
+    year, month, day, hour, minute, second = map(int, match.groups()[:6])
+    microsecond = int((match[7] or "").ljust(6, "0")[:6])
+    zone = _zone(match[8], match[9], match[10])
+    local = datetime(year, month, day, hour, minute, second, microsecond, zone)
+    return local.astimezone(UTC)
+
+
+def _zone(sign: str | None, hours: str, minutes: str) -> timezone:
+    if sign is None:
+        return UTC
+    offset = timedelta(hours=int(hours), minutes=int(minutes))
+    return timezone(-offset if sign == "-" else offset)
+
+
+def _as_it_is(time: Any) -> datetime:
+    return time  # type: ignore[no-any-return]
+
+
+def _read_queue(row: Row) -> QueueRow:
+    name, created_at, updated_at, paused_at, metadata = row
+    return QueueRow(
+        name=name,
+        created_at=created_at,
+        updated_at=updated_at,
+        paused_at=paused_at,
+        encoded_metadata=metadata,
+    )
+
+
+def _read_queue_with_text_times(row: Row) -> QueueRow:
+    name, created_at, updated_at, paused_at, metadata = row
+    paused = None if paused_at is None else read_time(paused_at)
+    return _read_queue((name, read_time(created_at), read_time(updated_at), paused, metadata))
