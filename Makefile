@@ -36,7 +36,7 @@ coverage: $(READY) ## Run the tests and say which lines and branches they miss
 check: $(READY) ## Format, lint, types, layers: everything that can be said without running it
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/lint-imports
+	$(BIN)/lint-imports --no-logo
 	$(BIN)/pyright --pythonpath $(BIN)/python
 	$(BIN)/mypy
 
@@ -64,11 +64,11 @@ clean: ## Remove what the other targets made
 bench_on = "$(BIN)/riverrun" bench --database-url "$(1)" --num-total-jobs $(BENCH_JOBS)
 test_on = $(if $(2),$(MAKE) test VENV=.venv-$(1) PYTHON=$(2) &&,echo "Python $(1): not on this machine" &&)
 
-# Pinned and hashed, the build backend too; then the package itself, which has no hash. A setup that failed begins anew.
+# Pinned and hashed, the build backend too; then the package itself, which has no hash. Harmless to repeat.
 $(READY): pyproject.toml constraints.txt
 	@test -n "$(python)" || { echo "riverrun needs Python 3.11 or newer with its venv module: install it" \
 	  "(on Debian: python3 and python3-venv), or name one: make PYTHON=/path/to/python3" >&2; exit 1; }
-	$(python) -m venv --clear $(VENV)
+	$(python) -m venv $(VENV)
 	$(BIN)/python -m pip install --disable-pip-version-check --quiet --require-hashes --requirement constraints.txt
 	$(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation --editable .
 	@touch $@

@@ -20,5 +20,3 @@ autodoc_member_order = "bysource"
 autodoc_typehints = "description"
 # Names of other projects have no page here to link to; ours must.
 nitpick_ignore_regex = [(r"py:.*", r"(?!riverrun\b).*")]
-# A list of pages may be empty still.
-suppress_warnings = ["toc.empty_glob"]

@@ -54,7 +54,11 @@ def _bases(cls: type) -> str:
 
 
 def _result(thing: property) -> str:
-    return inspect.formatannotation(inspect.signature(thing.fget).return_annotation) if thing.fget else "?"
+    return (
+        inspect.formatannotation(inspect.signature(thing.fget).return_annotation)
+        if thing.fget
+        else "?"
+    )
 
 
 def _signature(thing: Any) -> str:

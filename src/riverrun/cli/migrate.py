@@ -4,8 +4,8 @@ Names, flags and output are those of River's own program, so that scripts writte
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
 import sys
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
 import click
@@ -28,8 +28,9 @@ from riverrun.drivers.migration import (
     migrations,
 )
 from riverrun.drivers.migrator import AppliedMigration, Migrator, migrate_up_all
+from riverrun.drivers.sqlite import SQLiteDatabase
 from riverrun.drivers.statement import Database
-from riverrun.drivers.url import open_database, scheme_of
+from riverrun.drivers.url import open_database, scheme_of, sqlite_path
 from riverrun.model.errors import ConfigurationError, RiverError
 
 T = TypeVar("T")
@@ -61,7 +62,7 @@ def migrate_up(
         migrator = Migrator(database, line=line or MAIN_LINE)
         return await migrator.up(target_version, max_steps, dry_run=dry_run)
 
-    steps = _with_database(require_url(database_url), schema, up)
+    steps = _with_database(require_url(database_url), schema, up, create=True)
     _report(steps, max_steps=max_steps, dry_run=dry_run, show_sql=show_sql)
 
 
@@ -172,16 +173,25 @@ def validate(*, database_url: str | None, schema: str | None, line: str | None) 
 commands: list[click.Command] = [migrate_up, migrate_down, migrate_get, migrate_list, validate]
 
 
-def _with_database(url: str, schema: str | None, work: Callable[[Database], Awaitable[T]]) -> T:
+def _with_database(
+    url: str, schema: str | None, work: Callable[[Database], Awaitable[T]], *, create: bool = False
+) -> T:
     """What `work` gives for the database at `url`; an error of ours becomes one line."""
     try:
-        database = open_database(url, schema=schema)
+        database = _database(url, schema, create=create)
     except ConfigurationError as error:
         raise click.UsageError(str(error)) from error
     try:
         return asyncio.run(_open_for(database, work))
     except RiverError as error:
         raise click.ClickException(str(error)) from error
+
+
+def _database(url: str, schema: str | None, *, create: bool) -> Database:
+    """The database, not yet open; only going up may make a SQLite file that is not there."""
+    if scheme_of(url) == "sqlite" and not create:
+        return SQLiteDatabase(sqlite_path(url), schema=schema, create=False)
+    return open_database(url, schema=schema)
 
 
 async def _open_for(database: Database, work: Callable[[Database], Awaitable[T]]) -> T:

@@ -1,7 +1,7 @@
 """Asks the database, on the client's own connections or inside the caller's transaction."""
 
-from collections.abc import Callable
 import os
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 from riverrun.drivers.operations import Operations

@@ -1,12 +1,12 @@
 """The client: insert jobs, and work them."""
 
 import asyncio
+import logging
+import os
 from collections.abc import Iterable, Mapping
 from contextvars import ContextVar
 from dataclasses import fields
 from difflib import get_close_matches
-import logging
-import os
 from types import TracebackType
 from typing import Any, Self, Unpack
 
@@ -151,7 +151,9 @@ class Client:
         the client stops. Raises `LifecycleError` on a client that works no jobs.
         """
         if not self.config.works_jobs:
-            raise LifecycleError("this client works no jobs (it has no queues), so it has no events")
+            raise LifecycleError(
+                "this client works no jobs (it has no queues), so it has no events"
+            )
         return self._subscriptions.add(kinds, buffer=buffer)
 
     async def open(self) -> None:
@@ -254,9 +256,7 @@ class Client:
             logger.info("no database given; using %s", self._url)
             await migrate_up_all(self._database)
 
-    async def _insert_rows(
-        self, rows: list[JobInsert], tx: object | None
-    ) -> list[InsertResult]:
+    async def _insert_rows(self, rows: list[JobInsert], tx: object | None) -> list[InsertResult]:
         results = await self._asking.ask_all(lambda ops: self._inserter.insert(ops, rows), tx)
         self._inserted_here(rows, tx)
         return results
@@ -271,14 +271,7 @@ class Client:
             self._half.cancel_job(job.id, job.queue)
 
     def _open_database(self, url: str) -> Database:
-        config = self.config
-        return open_database(
-            url,
-            schema=config.schema,
-            max_size=config.pool_size,
-            listen_url=config.listen_url,
-            prepared_statements=config.prepared_statements,
-        )
+        return open_database(url, schema=self.config.schema, **self.config.database_options)
 
     def __repr__(self) -> str:
         where = redact(self._url) if self._url else type(self._database).__name__

@@ -1,9 +1,10 @@
 """How a client behaves: every option with its meaning, unit and default, checked in one place."""
 
+import socket
+from typing import Any
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-import socket
 
 from riverrun.drivers.url import check_schema_name
 from riverrun.model.duration import Duration, parse_duration
@@ -69,8 +70,8 @@ class Config:
     """Where to listen when the database URL leads through a pooler that cannot (PostgreSQL)."""
     prepared_statements: bool = True
     """Switch off behind a pooler in transaction mode that does not know them (PostgreSQL)."""
-    pool_size: int = 10
-    """Most connections the client opens besides the listening one (PostgreSQL)."""
+    pool_size: int | None = None
+    """Most connections the client opens besides the listening one (PostgreSQL); 10 if not given."""
     clock: Clock = field(default_factory=SystemClock)
     """Where time comes from; tests give one that they move."""
 
@@ -95,6 +96,14 @@ class Config:
     def job_timeout_seconds(self) -> float | None:
         seconds = timeout_seconds(self.job_timeout)
         return None if seconds == NO_TIMEOUT else seconds
+
+    @property
+    def database_options(self) -> dict[str, Any]:
+        """What was asked of the driver; nothing that was left at its default."""
+        options: dict[str, Any] = {"max_size": self.pool_size, "listen_url": self.listen_url}
+        if not self.prepared_statements:
+            options["prepared_statements"] = False
+        return {name: value for name, value in options.items() if value is not None}
 
     def queue(self, name: str) -> QueueConfig:
         """The settings of one queue, the client's own where it has none."""
@@ -152,5 +161,3 @@ def _check_id(client_id: str) -> None:
             f"id: {client_id!r} must have 1 to {MAX_ID_BYTES} bytes; it names the client in every "
             f"job it works"
         )
-
-

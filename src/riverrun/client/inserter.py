@@ -5,9 +5,9 @@ notifications are sent is decided per queue: at most one in each `fetch_cooldown
 worker for however many jobs there are.
 """
 
+import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-import time
 from typing import Any
 
 import msgspec
@@ -52,7 +52,9 @@ class Inserter:
             raise ValidationError("no jobs to insert")
         return rows
 
-    def insert(self, operations: Operations, rows: Sequence[JobInsert]) -> Script[list[InsertResult]]:
+    def insert(
+        self, operations: Operations, rows: Sequence[JobInsert]
+    ) -> Script[list[InsertResult]]:
         """Insert and notify."""
         inserted = yield from operations.jobs.insert(rows, now=self._config.clock.now_or_none())
         yield from self._notify(operations, rows)

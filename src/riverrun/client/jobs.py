@@ -11,9 +11,7 @@ from riverrun.runtime.clock import Clock
 class Jobs:
     """Every method takes `tx=`: a connection of the caller's, in whose transaction it happens."""
 
-    def __init__(
-        self, asking: Asking, clock: Clock, cancelled: Callable[[JobRow], None]
-    ) -> None:
+    def __init__(self, asking: Asking, clock: Clock, cancelled: Callable[[JobRow], None]) -> None:
         self._asking = asking
         self._clock = clock
         self._cancelled = cancelled

@@ -9,15 +9,15 @@ the last outcomes are written, and only then is the listening connection let go.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
 import logging
+from collections.abc import Callable, Sequence
 
 from riverrun.client.asking import Asking
 from riverrun.client.config import Config, seconds
 from riverrun.maintenance.job_scheduler import JobScheduler
 from riverrun.model.errors import ConfigurationError
 from riverrun.runtime.elector import Elector, LeadershipTerm
-from riverrun.runtime.groups import Together, start_all, stop_all
+from riverrun.runtime.groups import Together, start_all
 from riverrun.runtime.leader_scope import LeaderScope
 from riverrun.runtime.notifier import Notifier
 from riverrun.runtime.service import Service

@@ -7,13 +7,14 @@ session's last statement: that is how others see in `pg_stat_activity` what the 
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
 import contextlib
-from typing import Any, Protocol
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
 
+from riverrun.drivers.asyncpg_pool import RawConnection
 from riverrun.drivers.dialect import quote_identifier
 from riverrun.drivers.postgres_errors import timed_out, translate
-from riverrun.drivers.statement import Notification, Row
+from riverrun.drivers.statement import Notification
 from riverrun.model.errors import LifecycleError, RiverError
 
 LISTEN_TIMEOUT = 10.0
@@ -21,23 +22,12 @@ PROBE_EVERY = 5.0
 PROBE_TIMEOUT = 5.0
 
 
-class ListeningConnection(Protocol):
-    """What we use of an asyncpg connection."""
-
-    async def execute(self, query: str, /) -> object: ...
-    async def fetch(self, query: str, /) -> Sequence[Row]: ...
-    async def add_listener(self, channel: str, callback: Callable[..., None], /) -> None: ...
-    def add_termination_listener(self, callback: Callable[..., None], /) -> None: ...
-    def is_closed(self) -> bool: ...
-    def terminate(self) -> None: ...
-
-
 class AsyncpgListener:
     """A `Listener`. `connect` opens a new connection that goes past any pooler."""
 
     def __init__(
         self,
-        connect: Callable[[], Awaitable[ListeningConnection]],
+        connect: Callable[[], Awaitable[RawConnection]],
         *,
         schema: str | None = None,
         probe_every: float = PROBE_EVERY,
@@ -48,7 +38,7 @@ class AsyncpgListener:
         self._probe_every = probe_every
         self._probe_timeout = probe_timeout
         self._lost = asyncio.Event()
-        self._connection: ListeningConnection | None = None
+        self._connection: RawConnection | None = None
         self._probe = ""
 
     async def listen(self, topics: Sequence[str], deliver: Callable[[Notification], None]) -> None:
@@ -80,7 +70,7 @@ class AsyncpgListener:
 
     async def _subscribe(
         self,
-        connection: ListeningConnection,
+        connection: RawConnection,
         topics: Sequence[str],
         deliver: Callable[[Notification], None],
     ) -> None:
@@ -93,7 +83,7 @@ class AsyncpgListener:
             await connection.add_listener(prefix + topic, hear)
             self._probe = f"listen {quote_identifier(prefix + topic)}"
 
-    async def _prefix(self, connection: ListeningConnection) -> str:
+    async def _prefix(self, connection: RawConnection) -> str:
         """`<schema>.`, or nothing where the search path names no schema that exists."""
         schema = self._schema or (await connection.fetch("select current_schema()"))[0][0]
         return f"{schema}." if schema else ""

@@ -7,12 +7,12 @@ Statements live in `sql/<dialect>/<operation>.sql` and can be pasted into the da
 - `/*job*/ *` becomes the columns of a job row in the order of `job_columns.sql`.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
 from importlib import resources
-import re
 from typing import Any
 
 _PARAMETER = re.compile(r"(?<![:\w]):([a-z_]\w*)")
@@ -87,7 +87,9 @@ def _placeholder(style: str, name: str, names: list[str]) -> str:
 
 
 def _read(dialect: str, operation: str) -> str:
-    return resources.files(__package__).joinpath("sql", dialect, f"{operation}.sql").read_text("utf-8")
+    return (
+        resources.files(__package__).joinpath("sql", dialect, f"{operation}.sql").read_text("utf-8")
+    )
 
 
 def _for_sqlite(value: object) -> object:

@@ -73,11 +73,11 @@ class Adopted:
     async def run(self, statement: Statement[T], /) -> T:
         """Run `statement` in whatever transaction the connection is in."""
         try:
-            async with asyncio.timeout(statement.timeout) as deadline:
+            async with asyncio.timeout(statement.timeout):
                 rows = await ask(self._foreign, statement)
+        except TimeoutError as error:
+            raise timed_out(statement.name, statement.timeout) from error
         except Exception as error:
-            if isinstance(error, TimeoutError) and deadline.expired():
-                raise timed_out(statement.name, statement.timeout) from error
             raise as_ours(error, statement.name) from error
         return statement.read(rows)
 

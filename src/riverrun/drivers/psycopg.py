@@ -5,7 +5,7 @@ an optional dependency: import this module only once psycopg is known to be ther
 """
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 import psycopg
 from psycopg.rows import tuple_row
@@ -28,7 +28,7 @@ class PsycopgForeign:
     caller's cursors are in the way.
     """
 
-    paramstyle: ClassVar[ParamStyle] = "%"
+    paramstyle: ParamStyle = "%"
 
     def __init__(self, connection: psycopg.AsyncConnection[Any]) -> None:
         self._connection = connection
@@ -46,7 +46,7 @@ class PsycopgForeign:
 class PsycopgSyncForeign:
     """The same for a psycopg `Connection`."""
 
-    paramstyle: ClassVar[ParamStyle] = "%"
+    paramstyle: ParamStyle = "%"
 
     def __init__(self, connection: psycopg.Connection[Any]) -> None:
         self._connection = connection
@@ -79,31 +79,33 @@ class PsycopgSyncConnection(AdoptedSync):
 
 def foreign_async(tx: object) -> ForeignConnection | None:
     """`tx` for the asynchronous client, None if it is not psycopg's."""
-    match tx:
-        case psycopg.AsyncConnection():
-            return PsycopgForeign(tx)
-        case psycopg.AsyncCursor():
-            return PsycopgForeign(tx.connection)
-        case psycopg.Connection() | psycopg.Cursor():
-            raise UnsupportedError(
-                "`tx` is a synchronous psycopg connection, and this is the asynchronous client:"
-                " use `SyncClient`, or give an AsyncConnection"
-            )
-        case _:
-            return None
+    if (connection := _async_connection(tx)) is not None:
+        return PsycopgForeign(connection)
+    if _sync_connection(tx) is not None:
+        raise UnsupportedError(
+            "`tx` is a synchronous psycopg connection, and this is the asynchronous client:"
+            " use `SyncClient`, or give an AsyncConnection"
+        )
+    return None
 
 
 def foreign_sync(tx: object) -> ForeignSyncConnection | None:
     """`tx` for the synchronous client, None if it is not psycopg's."""
-    match tx:
-        case psycopg.Connection():
-            return PsycopgSyncForeign(tx)
-        case psycopg.Cursor():
-            return PsycopgSyncForeign(tx.connection)
-        case psycopg.AsyncConnection() | psycopg.AsyncCursor():
-            raise UnsupportedError(
-                "`tx` is an asynchronous psycopg connection, and this is the synchronous client:"
-                " use `Client`, or give a Connection"
-            )
-        case _:
-            return None
+    if (connection := _sync_connection(tx)) is not None:
+        return PsycopgSyncForeign(connection)
+    if _async_connection(tx) is not None:
+        raise UnsupportedError(
+            "`tx` is an asynchronous psycopg connection, and this is the synchronous client:"
+            " use `Client`, or give a Connection"
+        )
+    return None
+
+
+def _async_connection(tx: Any) -> psycopg.AsyncConnection[Any] | None:
+    found: Any = tx.connection if isinstance(tx, psycopg.AsyncCursor) else tx
+    return found if isinstance(found, psycopg.AsyncConnection) else None
+
+
+def _sync_connection(tx: Any) -> psycopg.Connection[Any] | None:
+    found: Any = tx.connection if isinstance(tx, psycopg.Cursor) else tx
+    return found if isinstance(found, psycopg.Connection) else None

@@ -4,9 +4,9 @@ The order of a job's columns is that of `job_columns.sql`. PostgreSQL's times ar
 SQLite keeps them as text, which any River client may have written in a form of its own.
 """
 
+import re
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta, timezone
-import re
 from typing import Any
 
 from riverrun.drivers.dialect import Dialect
@@ -14,6 +14,9 @@ from riverrun.drivers.statement import Row
 from riverrun.model.attempt_error import ZERO_TIME
 from riverrun.model.job import JobRow, JobState
 from riverrun.model.queue import QueueRow
+
+JOB_WIDTH = 18
+"""Columns of a job; what a statement returns besides stands behind them."""
 
 _STATES = {state.value: state for state in JobState}
 _PLAIN_LENGTH = len("2026-08-05 12:00:00.000")
@@ -87,7 +90,7 @@ def read_time(text: Any) -> datetime:
     """A time as SQLite holds it; year 1 for what nobody can read, so that only that field suffers."""
     try:
         if len(text) == _PLAIN_LENGTH:
-            return datetime.fromisoformat(text).replace(tzinfo=UTC)
+            return datetime.fromisoformat(text + "+00:00")
         return _read_odd_time(text)
     except (TypeError, ValueError, OverflowError):
         return ZERO_TIME

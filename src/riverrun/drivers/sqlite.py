@@ -14,11 +14,11 @@ With `schema`, the file is attached under that name, and connections given as `t
 it under the same name.
 """
 
-from functools import partial
 import os
-from pathlib import Path
 import sqlite3
 import time
+from functools import partial
+from pathlib import Path
 from typing import Literal, TypeVar
 
 import apsw

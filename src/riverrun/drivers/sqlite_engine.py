@@ -5,13 +5,13 @@ for a lock that somebody else holds it waits in slices, looking up in between. A
 IMMEDIATE, so that it waits for the lock before it has read anything, and never fails half way.
 """
 
+import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from math import inf
 from pathlib import Path
-import time
 from typing import Any, Literal, TypeVar, cast
 
 from riverrun.drivers.dialect import Dialect, quote_identifier

@@ -1,7 +1,7 @@
 """What SQLite's errors mean to us: each becomes an error of ours that names file and cause."""
 
-from pathlib import Path
 import re
+from pathlib import Path
 
 from riverrun.drivers.sqlite_library import SQLiteLibrary
 from riverrun.model.errors import (

@@ -7,10 +7,10 @@ which SQLite has since 3.45.0; the library inside CPython is often older, `apsw`
 A `Session` is the little that both have in common: run a statement, get tuples.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from functools import cache
 import re
 import sqlite3
+from collections.abc import Callable, Iterator, Sequence
+from functools import cache
 from typing import Any, Protocol
 
 import apsw

@@ -6,9 +6,9 @@ the highest id; rows are read only when that has moved, and only those of subscr
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
 import json
 import logging
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from riverrun.drivers.statement import Database, Notification, Row, Statement, one

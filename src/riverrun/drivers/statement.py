@@ -142,4 +142,3 @@ def drive_sync(connection: SyncConnection, script: Script[T]) -> T:
         return end.value
     finally:
         script.close()
-

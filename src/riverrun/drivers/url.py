@@ -85,8 +85,7 @@ def check_schema_name(schema: str | None) -> None:
 
 def sqlite_path(url: str) -> str:
     """The file that a `sqlite://` URL names, or `:memory:`."""
-    rest = url.partition("://")[2]
-    path = rest[1:] if rest.startswith("/") else rest
+    path = url.partition("://")[2].removeprefix("/")
     if "?" in path:
         raise ConfigurationError(
             f"{redact(url)!r} has options after the `?`, and SQLite URLs have none: leave them out"

@@ -4,9 +4,9 @@ Written strictly, in the form that every River client reads; read leniently, sin
 have written it: an odd element must not make its row unreadable.
 """
 
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta, timezone
-import re
 from typing import Any, cast
 
 import msgspec

@@ -5,12 +5,12 @@ Args are any dataclass, `msgspec.Struct`, attrs class or pydantic model with a c
 no worker could decode is refused where the mistake was made.
 """
 
-from collections.abc import Callable
-from dataclasses import is_dataclass
 import sys
+from collections.abc import Callable, Iterable
 from typing import Any, ClassVar, Generic, Protocol, TypeVar, cast
 
 import msgspec
+import msgspec.inspect
 
 from riverrun.model.errors import ConfigurationError, PayloadError, ValidationError
 from riverrun.model.gojson import encode_args
@@ -33,7 +33,14 @@ class JobArgs(Protocol):
 class ArgsCodec(Generic[A]):
     """How args of one class are named, written and read. Get it by `codec_for`."""
 
-    __slots__ = ("args_class", "decode_text", "encode_text", "insert_options", "kind", "kind_aliases")
+    __slots__ = (
+        "args_class",
+        "decode_text",
+        "encode_text",
+        "insert_options",
+        "kind",
+        "kind_aliases",
+    )
 
     def __init__(
         self,
@@ -116,9 +123,9 @@ def _declared_kind(args_class: type) -> str:
 def _declared_aliases(args_class: type) -> tuple[str, ...]:
     aliases: object = getattr(args_class, "kind_aliases", ())
     if isinstance(aliases, tuple | list):
-        members = cast("list[object]", list(cast("tuple[object, ...]", aliases)))
-        if all(isinstance(alias, str) and alias for alias in members):
-            return tuple(cast("list[str]", members))
+        members = tuple(cast("Iterable[str]", aliases))
+        if all(isinstance(alias, str) and alias for alias in members):  # pyright: ignore[reportUnnecessaryIsInstance]
+            return members
     raise ConfigurationError(
         f"{args_class.__qualname__}.kind_aliases must be a tuple of kinds, not {aliases!r}"
     )
@@ -145,23 +152,46 @@ def _functions(args_class: type[A]) -> tuple[Callable[[A], str], Callable[[str],
         return _pydantic_functions(args_class)
     _check_supported(args_class)
     try:
-        return encode_args, msgspec.json.Decoder(args_class).decode
+        decode = msgspec.json.Decoder(args_class).decode
+        foreign = _foreign_type(msgspec.inspect.type_info(args_class), set())
     except (TypeError, NameError, ValueError) as error:
         raise ConfigurationError(
             f"{args_class.__qualname__} cannot be read from JSON: {error}"
         ) from error
-
-
-def _check_supported(args_class: type) -> None:
-    if issubclass(args_class, msgspec.Struct):
-        if not args_class.__struct_config__.array_like:
-            return
+    if foreign is not None:
         raise ConfigurationError(
-            f"{args_class.__qualname__} is array_like; args must be JSON objects"
+            f"{args_class.__qualname__} cannot be read from JSON: it has a field of type {foreign}; "
+            f"use plain types, dataclasses or Structs"
         )
-    if not is_dataclass(args_class) and not hasattr(args_class, "__attrs_attrs__"):
+    return encode_args, decode
+
+
+def _foreign_type(node: object, seen: set[int]) -> str | None:
+    """The name of a type inside a description of types that JSON cannot stand for; mostly None."""
+    if id(node) in seen:
+        return None
+    seen.add(id(node))
+    if isinstance(node, msgspec.inspect.CustomType):
+        return node.cls.__qualname__
+    if isinstance(node, msgspec.Struct):
+        parts: list[object] = [getattr(node, name) for name in node.__struct_fields__]
+    else:
+        parts = list(cast("tuple[object, ...]", node)) if isinstance(node, tuple) else []
+    found = (_foreign_type(part, seen) for part in parts)
+    return next((name for name in found if name is not None), None)
+
+
+def _check_supported(args_class: type[Any]) -> None:
+    if issubclass(args_class, msgspec.Struct):
+        if args_class.__struct_config__.array_like:
+            raise ConfigurationError(
+                f"{args_class.__qualname__} is array_like; args must be JSON objects"
+            )
+        return
+    name = args_class.__qualname__
+    if not any(hasattr(args_class, mark) for mark in ("__dataclass_fields__", "__attrs_attrs__")):
         raise ConfigurationError(
-            f"{args_class.__qualname__} cannot be args; make it a dataclass, a msgspec.Struct, an "
+            f"{name} cannot be args; make it a dataclass, a msgspec.Struct, an "
             f"attrs class or a pydantic model"
         )
 
@@ -173,13 +203,11 @@ def _is_pydantic(args_class: type) -> bool:
 
 
 def _pydantic_functions(
-    args_class: type[Any],
+    args_class: Any,
 ) -> tuple[Callable[[Any], str], Callable[[str], Any]]:
     def encode(args: Any) -> str:
         try:
-            fields = args.model_dump(
-                mode="json", by_alias=True, round_trip=True, warnings="error"
-            )
+            fields = args.model_dump(mode="json", by_alias=True, round_trip=True, warnings="error")
         except Exception as error:
             raise PayloadError(f"{args_class.__qualname__}: {error}") from error
         return encode_args(fields)

@@ -4,9 +4,9 @@ The text follows Go's grammar for durations (a sequence of decimal numbers, each
 h, m, s, ms, us or µs, ns), plus d for days.
 """
 
-from datetime import timedelta
 import math
 import re
+from datetime import timedelta
 
 from riverrun.model.errors import ValidationError
 

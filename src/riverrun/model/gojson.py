@@ -7,13 +7,12 @@ Dictionaries are maps: they are written sorted by key, as Go sorts its maps. Obj
 in which their fields are declared.
 """
 
+import json
+import math
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from datetime import UTC, datetime
-import json
-from json.decoder import scanstring  # pyright: ignore[reportUnknownVariableType]
-import math
-import re
 from typing import Any, NoReturn, cast
 
 import msgspec
@@ -39,6 +38,7 @@ _null = re.compile(r"[:,\[]null[,}\]]")
 _float_exponent = re.compile(r"e([+-])0*(\d)")
 _plain_key = re.compile(r'[^"\\\x00-\x1f\x80-\U0010ffff]*\Z')
 _blank = re.compile(r"[ \t\n\r]*")
+_nothing = re.compile(r"\s*(?:\[\s*\]\s*)?\Z")
 _html_escapes = str.maketrans(
     {char: f"\\u{ord(char):04x}" for char in ("<", ">", "&", "\u2028", "\u2029")}
 )
@@ -124,7 +124,9 @@ def check_selection(selection: Selection) -> list[tuple[str, ...]]:
                     f"by_args: {list(path)} already contains {list(other)}; select one of the two"
                 )
     if not paths:
-        raise ValidationError("by_args: an empty list selects nothing; give fields, or True for all")
+        raise ValidationError(
+            "by_args: an empty list selects nothing; give fields, or True for all"
+        )
     return paths
 
 
@@ -177,12 +179,13 @@ def _holds_non_finite(value: object) -> bool:
 
 
 def _is_non_finite(value: Any) -> bool:
-    kind = type(value)
-    if kind is float:
+    if isinstance(value, float):
         return not math.isfinite(value)
-    if kind is dict:
-        return any(map(_is_non_finite, value.values()))
-    return kind in (list, tuple) and any(map(_is_non_finite, value))
+    if isinstance(value, dict):
+        value = cast("dict[str, object]", value).values()
+    elif not isinstance(value, list | tuple):
+        return False
+    return any(map(_is_non_finite, cast("Iterable[object]", value)))
 
 
 def _go_token(match: re.Match[str]) -> str:
@@ -284,19 +287,19 @@ def _field_names(value: object) -> Iterable[str]:
     return [attribute.name for attribute in getattr(type(value), "__attrs_attrs__", ())]
 
 
-_skip_value = json.JSONDecoder(parse_int=str, parse_float=str).raw_decode
+_read_value = json.JSONDecoder(parse_int=str, parse_float=str).raw_decode
 
 
 def _members(text: str) -> list[tuple[str, str]]:
     """Each key of an object with the text of its value, as they stand; [] counts as empty."""
-    position = _blank.match(text or "{}").end()  # type: ignore[union-attr] # matches anything
+    position = _after_blank(text, 0)
     if text[position : position + 1] != "{":
-        if not text or re.fullmatch(r"\s*\[\s*\]\s*", text):
+        if _nothing.match(text):
             return []
         raise PayloadError("args must be a JSON object to be unique by args")
     try:
         return list(_scan_members(text, position + 1))
-    except (ValueError, StopIteration, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise PayloadError(f"args are no valid JSON: {error}") from error
 
 
@@ -304,9 +307,9 @@ def _scan_members(text: str, position: int) -> Iterator[tuple[str, str]]:
     position = _after_blank(text, position)
     while text[position : position + 1] not in ("}", ""):
         position = _after_blank(text, position + (text[position] == ","))
-        key, position = scanstring(text, position + 1)
+        key, position = _read_value(text, position)
         start = _after_blank(text, _after_blank(text, position) + 1)
-        _, end = _skip_value(text, start)
+        _, end = _read_value(text, start)
         yield key, text[start:end]
         position = _after_blank(text, end)
 

@@ -141,8 +141,8 @@ def resolve(
     if options is NO_OPTIONS:
         return JobInsert(kind=kind, encoded_args=encoded_args, max_attempts=max_attempts)
     queue = options.queue or DEFAULT_QUEUE
-    at = options.scheduled_at and as_utc(options.scheduled_at, "scheduled_at")
-    unique = options.unique if options.unique is not None and options.unique.active else None
+    at = None if options.scheduled_at is None else as_utc(options.scheduled_at, "scheduled_at")
+    key, mask = _unique(options.unique, kind, encoded_args, queue, at or now)
     return JobInsert(
         kind=kind,
         encoded_args=encoded_args,
@@ -153,10 +153,19 @@ def resolve(
         scheduled_at=at,
         state=_first_state(options),
         tags=tuple(options.tags or ()),
-        unique_key=unique
-        and unique_key(unique, kind=kind, encoded_args=encoded_args, queue=queue, at=at or now),
-        unique_states_mask=unique and unique.mask,
+        unique_key=key,
+        unique_states_mask=mask,
     )
+
+
+def _unique(
+    unique: UniqueOptions | None, kind: str, encoded_args: str, queue: str, at: datetime
+) -> tuple[bytes | None, int | None]:
+    """The key and the states in which it holds; nothing for a job that is not unique."""
+    if unique is None or not unique.active:
+        return None, None
+    key = unique_key(unique, kind=kind, encoded_args=encoded_args, queue=queue, at=at)
+    return key, unique.mask
 
 
 def as_utc(time: datetime, name: str) -> datetime:
@@ -194,5 +203,3 @@ def _unknown_option(name: str) -> str:
     close = get_close_matches(name, _NAMES, n=1, cutoff=0.5)
     hint = f"did you mean {close[0]!r}?" if close else f"there are {', '.join(_NAMES)}"
     return f"there is no insert option {name!r}; {hint}"
-
-

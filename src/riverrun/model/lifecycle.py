@@ -43,13 +43,9 @@ TRANSITIONS: dict[JobState, frozenset[JobState]] = {
     JobState.COMPLETED: frozenset({JobState.AVAILABLE}),
     JobState.DISCARDED: frozenset({JobState.AVAILABLE}),
     JobState.PENDING: frozenset({JobState.AVAILABLE, JobState.CANCELLED}),
-    JobState.RETRYABLE: frozenset(
-        {JobState.AVAILABLE, JobState.CANCELLED, JobState.DISCARDED}
-    ),
+    JobState.RETRYABLE: frozenset({JobState.AVAILABLE, JobState.CANCELLED, JobState.DISCARDED}),
     JobState.RUNNING: frozenset(set(JobState) - {JobState.RUNNING, JobState.PENDING}),
-    JobState.SCHEDULED: frozenset(
-        {JobState.AVAILABLE, JobState.CANCELLED, JobState.DISCARDED}
-    ),
+    JobState.SCHEDULED: frozenset({JobState.AVAILABLE, JobState.CANCELLED, JobState.DISCARDED}),
 }
 """Which state may follow which: claims and outcomes, the scheduler, and what people ask for."""
 
@@ -90,9 +86,7 @@ def decide(
                 attempt=max(job.attempt - 1, 0),
             )
         case Cancel():
-            return JobUpdate(
-                state=JobState.CANCELLED, reason=EventKind.JOB_CANCELLED, error=error
-            )
+            return JobUpdate(state=JobState.CANCELLED, reason=EventKind.JOB_CANCELLED, error=error)
         case Discard():
             return JobUpdate(state=JobState.DISCARDED, reason=EventKind.JOB_FAILED, error=error)
         case Failed():

@@ -5,9 +5,9 @@ time gone by, an exception) is replaced by the default policy's answer: one bad 
 others from being written.
 """
 
+import random
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-import random
 from typing import Protocol
 
 from riverrun.model.errors import RiverError

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
-from typing import cast
 
 from riverrun.model.duration import Duration, parse_duration
 from riverrun.model.errors import ValidationError
@@ -102,7 +101,7 @@ def unique_text(
     """What is hashed."""
     parts = [] if options.exclude_kind else [f"&kind={kind}"]
     if options.by_args:
-        selection = None if options.by_args is True else cast("Selection", options.by_args)
+        selection = None if isinstance(options.by_args, bool) else options.by_args
         parts.append(f"&args={canonical_args(encoded_args, selection)}")
     if options.period:
         parts.append(f"&period={period_start(at, options.period)}")

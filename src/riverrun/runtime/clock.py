@@ -6,13 +6,18 @@ things only: labels (`now`), measuring how long something took (`monotonic`), an
 """
 
 import asyncio
-from collections.abc import Callable, Iterator
 import contextlib
-from datetime import UTC, datetime, timedelta
 import itertools
 import sys
 import time
+from collections.abc import Callable, Generator
+from datetime import UTC, datetime, timedelta
 from typing import Protocol
+
+_BOOT_CLOCK: int | None = getattr(
+    time, "CLOCK_MONOTONIC" if sys.platform == "darwin" else "CLOCK_BOOTTIME", None
+)
+"""Counts the time spent suspended too: the first does so on macOS, the second on Linux."""
 
 
 class Clock(Protocol):
@@ -69,11 +74,7 @@ class SystemClock:
 
 def _boot_time() -> float:
     """Seconds since boot, those spent suspended included, where the system can tell."""
-    if sys.platform == "linux":
-        return time.clock_gettime(time.CLOCK_BOOTTIME)
-    if sys.platform == "darwin":
-        return time.clock_gettime(time.CLOCK_MONOTONIC)
-    return time.monotonic()
+    return time.monotonic() if _BOOT_CLOCK is None else time.clock_gettime(_BOOT_CLOCK)
 
 
 class ManualClock:
@@ -138,7 +139,7 @@ class ManualClock:
         return event.is_set()
 
     @contextlib.contextmanager
-    def _asleep(self, seconds: float, *, wake: Callable[[], None]) -> Iterator[None]:
+    def _asleep(self, seconds: float, *, wake: Callable[[], None]) -> Generator[None, None, None]:
         """Have `wake` called once the clock has moved on by `seconds` within the block."""
         key = (self._due(seconds), next(self._order))
         self._sleepers[key] = wake

@@ -15,9 +15,9 @@ ended.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
 import logging
 import random
+from collections.abc import Awaitable, Callable
 
 from riverrun.drivers.operations import Operations
 from riverrun.drivers.statement import Database
@@ -39,7 +39,9 @@ WOKEN_JITTER = 0.05
 class LeadershipTerm:
     """One uninterrupted tenure. `elected_at` is kept exactly as the database wrote it."""
 
-    def __init__(self, epoch: int, leader_id: str, elected_at: object, trusted_until: float) -> None:
+    def __init__(
+        self, epoch: int, leader_id: str, elected_at: object, trusted_until: float
+    ) -> None:
         self.epoch = epoch
         self.leader_id = leader_id
         self.elected_at = elected_at

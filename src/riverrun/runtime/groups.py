@@ -1,9 +1,9 @@
 """Several services at once: started in order, stopped together or in turn."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
 import contextlib
 import logging
+from collections.abc import AsyncGenerator, Sequence
 
 from riverrun.runtime.scope import Cause, Scope
 from riverrun.runtime.service import Service
@@ -22,7 +22,10 @@ async def start_all(services: Sequence[Service], scope: Scope | None = None) -> 
 
 
 async def stop_all(
-    services: Sequence[Service], cause: Cause = Cause.STOP, *, timeout: float | None = None
+    services: Sequence[Service],
+    cause: Cause = Cause.STOP,
+    *,
+    timeout: float | None = None,  # noqa: ASYNC109
 ) -> None:
     """Stop all at the same time and wait for each; then raise, as a group, what went wrong."""
     stops = (service.stop(cause, timeout=timeout) for service in services)

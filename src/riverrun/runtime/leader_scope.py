@@ -4,8 +4,8 @@ Each term gets services of its own, made anew, so that nothing left over from an
 into a newer one.
 """
 
-from collections.abc import Callable, Sequence
 import logging
+from collections.abc import Callable, Sequence
 
 from riverrun.runtime.elector import LeadershipTerm
 from riverrun.runtime.groups import start_all, stop_all

@@ -5,8 +5,8 @@ they look once for what they may have missed.
 """
 
 import asyncio
-from collections.abc import Callable
 import logging
+from collections.abc import Callable
 
 from riverrun.drivers.statement import Database, Listener, Notification
 from riverrun.model.errors import RiverError

@@ -6,9 +6,9 @@ it happens in callbacks of tasks, of the scope and of one timer.
 """
 
 import asyncio
+import logging
 from collections.abc import Callable, Coroutine
 from enum import StrEnum
-import logging
 from typing import Any, Protocol, TypeVar
 
 from riverrun.model.errors import LifecycleError
@@ -98,7 +98,8 @@ class Run:
         if self._body is not None and self._body.done():
             coroutine.close()
             raise ServiceStopped(f"{self.name} has ended; it cannot begin {name}")
-        task = self._loop.create_task(coroutine, name=name, context=self.scope.context())
+        context = None if current_scope() is self.scope else self.scope.context()
+        task = self._loop.create_task(coroutine, name=name, context=context)
         self._tasks.add(task)
         task.add_done_callback(self._task_ended)
         return task

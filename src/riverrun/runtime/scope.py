@@ -11,11 +11,11 @@ Clean-up asks `scope.cause.is_stop`, never which exception arrived. Scopes are p
 """
 
 import asyncio
-from collections.abc import Callable, Iterator
 import contextvars
-from enum import StrEnum
 import functools
 import logging
+from collections.abc import Callable, Iterator
+from enum import StrEnum
 from typing import Any
 
 logger = logging.getLogger(__name__)

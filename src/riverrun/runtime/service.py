@@ -32,10 +32,10 @@ piece of code, so nobody can come in between checking and acting.
   `stopping`, `ready` and `spawn`, and so cannot touch the next one.
 """
 
-from abc import ABC, abstractmethod
 import asyncio
-from collections.abc import Callable, Coroutine
 import logging
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Coroutine
 from random import random as _random
 from typing import Any, TypeVar
 
@@ -76,10 +76,10 @@ class Service(ABC):
 
     def __init__(self, *, name: str | None = None) -> None:
         self.name = name or type(self).__name__
-        self._latest: Run | None = None
-        self._next = (asyncio.Event(), asyncio.Event())
-        self._generation = 0
-        self._abandoned: set[asyncio.Task[Any]] = set()
+        self.__latest: Run | None = None
+        self.__next = (asyncio.Event(), asyncio.Event())
+        self.__generation = 0
+        self.__abandoned: set[asyncio.Task[Any]] = set()
 
     @abstractmethod
     async def run(self) -> None:
@@ -94,27 +94,27 @@ class Service(ABC):
 
     @property
     def state(self) -> ServiceState:
-        return ServiceState.IDLE if self._latest is None else self._latest.state
+        return ServiceState.IDLE if self.__latest is None else self.__latest.state
 
     @property
     def current_run(self) -> Run | None:
         """The run under way; None while idle."""
-        return None if self.state is ServiceState.IDLE else self._latest
+        return None if self.state is ServiceState.IDLE else self.__latest
 
     @property
     def started(self) -> asyncio.Event:
         """Set once the current run is ready or over; while idle, that of the next run."""
-        return self._next[0] if (run := self.current_run) is None else run.started
+        return self.__next[0] if (run := self.current_run) is None else run.started
 
     @property
     def stopped(self) -> asyncio.Event:
         """Set once the current run is over; while idle, that of the next run."""
-        return self._next[1] if (run := self.current_run) is None else run.stopped
+        return self.__next[1] if (run := self.current_run) is None else run.stopped
 
     @property
     def quarantined(self) -> int:
         """How many tasks of runs that are over still go on, deaf to being cancelled."""
-        return len(self._abandoned)
+        return len(self.__abandoned)
 
     async def start(self, scope: Scope | None = None) -> Run:
         """Return once ready; raise what kept it from getting there, and be idle again then.
@@ -124,26 +124,31 @@ class Service(ABC):
         """
         _refuse_cancelled(scope, self.name)
         while (run := self.current_run) is not None and run.state is ServiceState.STOPPING:
-            self._refuse_inside(run)
+            self.__refuse_inside(run)
             await run.stopped.wait()
             _refuse_cancelled(scope, self.name)
         if run is None:
-            return await self._bring_up(self._begin(scope))
+            return await self.__bring_up(self.__begin(scope))
         if run.state is ServiceState.STARTING:
-            self._refuse_inside(run)
+            self.__refuse_inside(run)
             await run.started.wait()
         run.check_loop()
         run.raise_unless_started()
         return run
 
-    async def stop(self, cause: Cause = Cause.STOP, *, timeout: float | None = None) -> None:
+    async def stop(
+        self,
+        cause: Cause = Cause.STOP,
+        *,
+        timeout: float | None = None,  # noqa: ASYNC109 - the stop goes on when it has passed
+    ) -> None:
         """Return once finished; harmless when idle, twice, or by many at once.
 
         Raises `TimeoutError` after `timeout` seconds, and `StopFromWithin` if the caller is a part of
         the service; the stop goes on in both cases. A part that wants no exception says
         `self.scope.cancel(Cause.STOP)`.
         """
-        run = self._callers_run()
+        run = self.__callers_run()
         if run is None or run.state is ServiceState.IDLE:
             return
         run.check_loop()
@@ -155,8 +160,8 @@ class Service(ABC):
 
     async def wait(self) -> None:
         """Return when the latest run is over, at once if there was none; raise what it raised."""
-        if self._latest is not None:
-            run = self._latest
+        if self.__latest is not None:
+            run = self.__latest
             if run.state is not ServiceState.IDLE:
                 run.check_loop()
             await run.stopped.wait()
@@ -168,7 +173,7 @@ class Service(ABC):
     @property
     def scope(self) -> Scope:
         """The scope of the caller's run."""
-        return self._my_run().scope
+        return self.__my_run().scope
 
     @property
     def stopping(self) -> asyncio.Event:
@@ -177,7 +182,7 @@ class Service(ABC):
 
     def ready(self) -> None:
         """Say that the service is able to work now: `start` returns."""
-        run = self._my_run()
+        run = self.__my_run()
         run.check_loop()
         run.ready()
 
@@ -188,26 +193,26 @@ class Service(ABC):
 
         If it raises, the run fails with that and is to stop.
         """
-        return self._my_run().spawn(coroutine, name or f"{self.name}: {coroutine.__name__}")
+        return self.__my_run().spawn(coroutine, name or self.name)
 
-    # How it is done.
+    # How it is done, under names that no subclass can use by accident.
 
-    def _begin(self, parent: Scope | None) -> Run:
-        started, stopped = self._next
-        self._next = (asyncio.Event(), asyncio.Event())
-        self._generation += 1
-        run = self._latest = Run(
+    def __begin(self, parent: Scope | None) -> Run:
+        started, stopped = self.__next
+        self.__next = (asyncio.Event(), asyncio.Event())
+        self.__generation += 1
+        run = self.__latest = Run(
             self,
-            self._generation,
+            self.__generation,
             parent=parent,
             started=started,
             stopped=stopped,
-            abandoned=self._abandoned,
+            abandoned=self.__abandoned,
         )
         run.begin(self.run())
         return run
 
-    async def _bring_up(self, run: Run) -> Run:
+    async def __bring_up(self, run: Run) -> Run:
         try:
             await run.started.wait()
         except asyncio.CancelledError:
@@ -217,21 +222,21 @@ class Service(ABC):
         run.raise_unless_started()
         return run
 
-    def _callers_run(self) -> Run | None:
+    def __callers_run(self) -> Run | None:
         """The run of this service of which the caller is a part, else the latest."""
         scope = current_scope()
         for each in scope.lineage() if scope is not None else ():
             if isinstance(each.owner, Run) and each.owner.service is self:
                 return each.owner
-        return self._latest
+        return self.__latest
 
-    def _my_run(self) -> Run:
-        run = self._callers_run()
+    def __my_run(self) -> Run:
+        run = self.__callers_run()
         if run is None:
             raise LifecycleError(f"{self.name} has not been started")
         return run
 
-    def _refuse_inside(self, run: Run) -> None:
+    def __refuse_inside(self, run: Run) -> None:
         run.check_loop()
         if run.is_around_caller():
             raise LifecycleError(f"{self.name} cannot be started by a part of itself")
@@ -265,8 +270,8 @@ class PeriodicService(Service):
         self.last_done: float | None = None
         """When a round last succeeded, on the same clock."""
         self._clock = clock
-        self._random = random
-        self._woken = asyncio.Event()
+        self.__random = random
+        self.__woken = asyncio.Event()
 
     @abstractmethod
     async def tick(self) -> float:
@@ -277,30 +282,30 @@ class PeriodicService(Service):
 
     def wake(self) -> None:
         """End the pause: the next round begins now, or right after the one under way."""
-        self._woken.set()
+        self.__woken.set()
 
     async def run(self) -> None:
         self.failures, self.busy_since, self.last_done = 0, None, None
-        self._woken.clear()
-        self.scope.on_cancel(lambda _: self._woken.set())
+        self.__woken.clear()
+        self.scope.on_cancel(lambda _: self.__woken.set())
         await self.prepare()
         self.ready()
         pause = self.first_pause
         while True:
-            await self._pause(pause)
+            await self.__pause(pause)
             if self.stopping.is_set():
                 return
-            self._woken.clear()
-            pause = await self._round()
+            self.__woken.clear()
+            pause = await self.__round()
 
-    async def _round(self) -> float:
+    async def __round(self) -> float:
         self.busy_since = self._clock.monotonic()
         try:
             pause = await self.tick()
         except (Exception, asyncio.CancelledError) as error:
-            if isinstance(error, asyncio.CancelledError) and self._is_cancelled():
+            if isinstance(error, asyncio.CancelledError) and self.__is_cancelled():
                 raise
-            pause = self._failed(error)
+            pause = self.__failed(error)
         else:
             self.failures, self.last_done = 0, self._clock.monotonic()
         self.busy_since = None
@@ -308,16 +313,16 @@ class PeriodicService(Service):
             self.on_round("failed" if self.failures else "done")
         return pause
 
-    def _is_cancelled(self) -> bool:
+    def __is_cancelled(self) -> bool:
         """Whether a `CancelledError` is meant for us; libraries raise stray ones."""
         task = asyncio.current_task()
         return self.stopping.is_set() or (task is not None and task.cancelling() > 0)
 
-    def _failed(self, error: BaseException) -> float:
+    def __failed(self, error: BaseException) -> float:
         """Log the failure, with its traceback only if it is the first in a row; the pause."""
         self.failures += 1
         pause = self.retry_after * backoff(
-            self.failures, reset=None, cap=LONGEST_RETRY, random=self._random
+            self.failures, reset=None, cap=LONGEST_RETRY, random=self.__random
         )
         if self.failures == 1:
             logger.error("%s: round failed, next in %.1f s", self.name, pause, exc_info=error)
@@ -328,8 +333,8 @@ class PeriodicService(Service):
             )  # fmt: skip
         return pause
 
-    async def _pause(self, seconds: float) -> None:
+    async def __pause(self, seconds: float) -> None:
         """Wait, but let others run in any case, and end early when woken or to stop."""
         await asyncio.sleep(0)
         if seconds > 0:
-            await self._clock.wait_for_event(self._woken, seconds)
+            await self._clock.wait_for_event(self.__woken, seconds)

@@ -7,12 +7,12 @@ is done it counts against the limit.
 """
 
 import asyncio
-from collections import deque
-from collections.abc import Callable
 import contextlib
 import contextvars
 import queue
 import threading
+from collections import deque
+from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
 from riverrun.model.errors import LifecycleError
@@ -61,7 +61,7 @@ class ThreadPool:
         for inbox in idle:
             inbox.put(None)
         for call in waiting:
-            call.end(_closed())
+            call.refuse(_closed())
 
     def _submit(self, call: "_Call") -> None:
         with self._lock:
@@ -85,8 +85,9 @@ class ThreadPool:
     def _work(self, inbox: "queue.SimpleQueue[_Call | None]") -> None:
         while (call := inbox.get()) is not None:
             call.run()
+            self._give_next(inbox)  # before the caller goes on, so that its next call finds it idle
+            call.end()
             del call  # an idle thread holds on to nothing
-            self._give_next(inbox)
 
     def _give_next(self, inbox: "queue.SimpleQueue[_Call | None]") -> None:
         with self._lock:
@@ -128,13 +129,15 @@ class _Call:
         try:
             self._context.run(self._function)
         except BaseException as error:  # noqa: BLE001 - it is the caller's, a SystemExit too
-            self.end(error)
-        else:
-            self.end(None)
+            self._error = error
 
-    def end(self, error: BaseException | None) -> None:
-        """Let the waiting coroutine go on; from any thread."""
+    def refuse(self, error: BaseException) -> None:
+        """Have `error` raised instead of calling the function."""
         self._error = error
+        self.end()
+
+    def end(self) -> None:
+        """Let the waiting coroutine go on; from any thread."""
         with contextlib.suppress(RuntimeError):  # its loop is closed: nobody is left to hear of it
             self._loop.call_soon_threadsafe(self._wake)
 

@@ -1,8 +1,8 @@
 """One attempt in progress, and what a handler's return or exception makes of it."""
 
 import asyncio
-from collections.abc import Iterator
 import traceback
+from collections.abc import Iterator
 from typing import Any
 
 from riverrun.model.errors import JobTimeoutError
@@ -114,10 +114,13 @@ def _is_cancellation(error: BaseException) -> bool:
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
-    """The exception and those behind it, each once."""
+    """The exception and those it was raised *from*, each once.
+
+    What merely happened while a cancellation was handled is an error of its own.
+    """
     seen: set[int] = set()
     link: BaseException | None = error
     while link is not None and id(link) not in seen:
         seen.add(id(link))
         yield link
-        link = link.__cause__ or link.__context__
+        link = link.__cause__

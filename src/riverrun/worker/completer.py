@@ -10,10 +10,10 @@ somewhere else, is not touched. If the database is away, the batch waits, and so
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
-from datetime import datetime, timedelta
 import logging
 import time
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
 
 import msgspec
 
@@ -143,7 +143,7 @@ class Completer(Service):
             await self._persist(batch[middle:])
             return
         (completion,) = batch
-        logger.error("outcome of job %d could not be stored: %s", completion.row.id, error)  # noqa: TRY400
+        logger.error("outcome of job %d could not be stored: %s", completion.row.id, error)
         harmless = _without_user_values(completion, str(error))
         if harmless != completion:
             await self._persist([harmless])

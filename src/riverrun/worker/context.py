@@ -1,9 +1,9 @@
 """What a handler can know and do about its own job."""
 
+import threading
 from contextvars import ContextVar
 from datetime import datetime, timedelta
 from enum import StrEnum
-import threading
 from typing import Any, Generic, TypeVar
 
 from riverrun.model.errors import LifecycleError, ValidationError

@@ -9,9 +9,9 @@ waited for, so that its row is not run again while it lives.
 """
 
 import asyncio
+import logging
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-import logging
 from typing import Any
 
 import msgspec

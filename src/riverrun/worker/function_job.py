@@ -5,12 +5,22 @@ which is written, read and checked like any other. A first parameter annotated `
 the args: it gets the job that is being worked.
 """
 
+import inspect
 from collections.abc import Callable, Iterable, Sequence
 from copy import deepcopy
 from functools import partial, update_wrapper
-import inspect
-from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, Unpack, get_origin, get_type_hints
-from typing import overload
+from typing import (
+    Any,
+    Concatenate,
+    Generic,
+    ParamSpec,
+    TypeVar,
+    Unpack,
+    cast,
+    get_origin,
+    get_type_hints,
+    overload,
+)
 
 import msgspec
 
@@ -53,7 +63,7 @@ class BaseFunctionJob(Generic[P, R]):
         self._positional = [field.name for field in signature.positional]
         self._keywords = [field.name for field in signature.keyword_only]
         self.work = _work(self)
-        update_wrapper(self, function)
+        update_wrapper(cast("Any", self), function)
 
     @property
     def kind(self) -> str:
@@ -99,8 +109,11 @@ class ContextFunctionJob(BaseFunctionJob[P, R]):
         return self.function(job, *args, **kwargs)
 
 
+_CLASSES = {False: FunctionJob, True: ContextFunctionJob}
+
+
 @overload
-def function_job(
+def function_job(  # pyright: ignore[reportOverlappingOverload] - the first that fits decides
     function: Callable[Concatenate[Job[Any], P], R],
     /,
     *,
@@ -140,7 +153,8 @@ def function_job(
         defaults = insert_options(options, **keywords)
     except ValidationError as error:
         raise ConfigurationError(f"{_name(function)}: {error}") from error
-    job_class = ContextFunctionJob if _Signature(function).takes_job else FunctionJob
+    takes_job = _Signature(function).takes_job
+    job_class = cast("type[BaseFunctionJob[..., Any]]", _CLASSES[takes_job])
     return job_class(function, kind=kind, kind_aliases=kind_aliases, options=defaults)
 
 
@@ -172,20 +186,21 @@ class _Signature:
     ) -> type[FunctionCall]:
         fields = [self._field(parameter) for parameter in parameters]
         try:
-            return msgspec.defstruct(
+            defined = msgspec.defstruct(
                 self.name, fields, bases=bases, module=self.module, frozen=True, kw_only=kw_only
             )
         except (TypeError, ValueError) as error:
             raise ConfigurationError(f"{self.name}() cannot be a job: {error}") from error
+        return cast("type[FunctionCall]", defined)
 
     def _field(self, parameter: inspect.Parameter) -> Any:
         hint = self._hints[parameter.name]
-        if parameter.default is parameter.empty:
+        default: Any = parameter.default
+        if default is parameter.empty:
             return parameter.name, hint
-        if isinstance(parameter.default, list | dict | set):
-            fresh = partial(deepcopy, parameter.default)
-            return parameter.name, hint, msgspec.field(default_factory=fresh)
-        return parameter.name, hint, parameter.default
+        if type(default) in (list, dict, set):  # one of its own for each call
+            default = msgspec.field(default_factory=partial(deepcopy, default))
+        return parameter.name, hint, default
 
     def _is_job(self, parameter: inspect.Parameter) -> bool:
         hint = self._hints.get(parameter.name)

@@ -12,12 +12,12 @@ jobs have ended, or until it is told to abandon those that do not.
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine
 import json
 import logging
 import random
 import sys
 import time
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 import msgspec
@@ -138,9 +138,7 @@ class Producer(Service):
 
     async def _register(self) -> None:
         """Put the queue on record, so that it can be paused, and learn whether it is."""
-        upsert = self._operations.queues.upsert(
-            self._options.queue, now=self._clock.now_or_none()
-        )
+        upsert = self._operations.queues.upsert(self._options.queue, now=self._clock.now_or_none())
         queue = await self._database.run(upsert)
         self._paused = queue.paused_at is not None
 
@@ -312,7 +310,7 @@ class Producer(Service):
         if action in ("pause", "resume"):
             self._set_paused(action == "pause")
 
-    def _set_paused(self, paused: bool) -> None:  # noqa: FBT001
+    def _set_paused(self, paused: bool) -> None:
         if paused == self._paused:
             return
         self._paused = paused

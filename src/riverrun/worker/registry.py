@@ -1,18 +1,30 @@
 """Which code works which kind of job: what `Workers` is filled with before a client starts."""
 
-from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Iterator
-from datetime import datetime, timedelta
 import inspect
-from typing import Any, ClassVar, Generic, ParamSpec, TypeVar, get_args, get_origin, overload
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from datetime import datetime, timedelta
+from typing import (
+    Any,
+    ClassVar,
+    Concatenate,
+    Generic,
+    ParamSpec,
+    Protocol,
+    TypeVar,
+    Unpack,
+    get_args,
+    get_origin,
+    overload,
+)
 
 from riverrun.model.codec import ArgsCodec, codec_for
 from riverrun.model.duration import Duration, parse_duration
 from riverrun.model.errors import ConfigurationError
-from riverrun.model.insert import InsertOptions
+from riverrun.model.insert import InsertKeywords, InsertOptions
 from riverrun.model.outcome import Cancel, Discard, Snooze
 from riverrun.worker.context import Job
-from riverrun.worker.function_job import FunctionJob, function_job
+from riverrun.worker.function_job import ContextFunctionJob, FunctionJob, function_job
 
 A = TypeVar("A")
 P = ParamSpec("P")
@@ -45,11 +57,11 @@ class Worker(ABC, Generic[A]):
     def work(self, job: Job[A]) -> Awaitable[WorkResult] | WorkResult:
         """Do the job. `async def` runs on the event loop, `def` on a thread of the client's own."""
 
-    def job_timeout(self, job: Job[A]) -> Duration | None:  # noqa: ARG002
+    def job_timeout(self, job: Job[A]) -> Duration | None:
         """The timeout of one particular job; `self.timeout` unless overridden."""
         return self.timeout
 
-    def next_retry(self, job: Job[A], error: BaseException) -> datetime | None:  # noqa: ARG002
+    def next_retry(self, job: Job[A], error: BaseException) -> datetime | None:
         """When to try again after `error`; None leaves it to the client's retry policy."""
         return None
 
@@ -77,10 +89,24 @@ class Handler:
 
     def timeout_for(self, job: Job[Any], default: float | None) -> float | None:
         """Seconds this attempt may take; None means no limit."""
-        seconds = self.timeout if self.job_timeout is None else timeout_seconds(self.job_timeout(job))
+        seconds = (
+            self.timeout if self.job_timeout is None else timeout_seconds(self.job_timeout(job))
+        )
         if seconds is None:
             return default
         return None if seconds < 0 else seconds
+
+
+class JobDecorator(Protocol):
+    """What `Workers.job(...)` gives: a decorator for functions with and without a `Job` in front."""
+
+    @overload
+    def __call__(  # pyright: ignore[reportOverlappingOverload] - the first that fits decides
+        self, function: Callable[Concatenate[Job[Any], P], R], /
+    ) -> ContextFunctionJob[P, R]: ...
+
+    @overload
+    def __call__(self, function: Callable[P, R], /) -> FunctionJob[P, R]: ...
 
 
 class Workers:
@@ -122,6 +148,11 @@ class Workers:
         return register
 
     @overload
+    def job(  # pyright: ignore[reportOverlappingOverload] - the first that fits decides
+        self, function: Callable[Concatenate[Job[Any], P], R], /
+    ) -> ContextFunctionJob[P, R]: ...
+
+    @overload
     def job(self, function: Callable[P, R], /) -> FunctionJob[P, R]: ...
 
     @overload
@@ -130,29 +161,35 @@ class Workers:
         /,
         *,
         kind: str | None = None,
+        kind_aliases: Sequence[str] = (),
         timeout: Duration | None = None,
         options: InsertOptions | None = None,
-        **insert_options: Any,
-    ) -> Callable[[Callable[P, R]], FunctionJob[P, R]]: ...
+        **keywords: Unpack[InsertKeywords],
+    ) -> JobDecorator: ...
 
     def job(
         self,
-        function: Callable[P, R] | None = None,
+        function: Callable[..., Any] | None = None,
         /,
         *,
         kind: str | None = None,
+        kind_aliases: Sequence[str] = (),
         timeout: Duration | None = None,
         options: InsertOptions | None = None,
-        **insert_options: Any,
+        **keywords: Unpack[InsertKeywords],
     ) -> Any:
         """Decorate a function whose signature is the args of its jobs.
 
-        Calling it runs it, like any function; `fn.call(...)` makes a value to insert. The kind is the
-        function's name unless given. Other keywords are insert options, such as `queue="mail"`.
+        Calling it runs it, like any function; `fn.call(...)` makes a value to insert. A first parameter
+        annotated `Job` is given the job and is not part of the args. The kind is the function's name
+        unless given. Other keywords are insert options, such as `queue="mail"`. Raises
+        `ConfigurationError` if the signature cannot be args.
         """
 
-        def register(inner: Callable[P, R]) -> FunctionJob[P, R]:
-            job = function_job(inner, kind=kind, options=options, **insert_options)
+        def register(inner: Callable[..., Any]) -> Any:
+            job = function_job(
+                inner, kind=kind, kind_aliases=kind_aliases, options=options, **keywords
+            )
             self._register(Handler(job.codec, job.work, timeout=timeout))
             return job
 

@@ -1,8 +1,8 @@
 """Hands events to whoever asked for them, without ever waiting for a slow reader."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
 import logging
+from collections.abc import AsyncIterator, Iterable
 from types import TracebackType
 
 from riverrun.model.errors import ValidationError
@@ -77,7 +77,9 @@ class Subscriptions:
     def __bool__(self) -> bool:
         return bool(self._all)
 
-    def add(self, kinds: Iterable[EventKind | str], *, buffer: int = DEFAULT_BUFFER) -> Subscription:
+    def add(
+        self, kinds: Iterable[EventKind | str], *, buffer: int = DEFAULT_BUFFER
+    ) -> Subscription:
         """A new subscription to `kinds`, to all of them if there are none."""
         if buffer < 1:
             raise ValidationError(f"buffer: {buffer} is too small; give at least 1")

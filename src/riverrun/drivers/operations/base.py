@@ -1,7 +1,7 @@
 """What the groups of operations have in common: from a name and parameters to a statement."""
 
-from collections.abc import Callable, Sequence
 import json
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from riverrun.drivers.dialect import Dialect
@@ -19,7 +19,7 @@ class OperationGroup:
         self._dialect = dialect
 
     def _ask(
-        self, name: str, read: Read[T], *, timeout: float = DEFAULT_TIMEOUT, **params: Any
+        self, name: str, read: Read[T], /, *, timeout: float = DEFAULT_TIMEOUT, **params: Any
     ) -> Statement[T]:
         """The statement in `<name>.sql`; `params` may hold more than it uses."""
         compiled = self._dialect.sql(name)

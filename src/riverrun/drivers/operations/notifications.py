@@ -27,6 +27,4 @@ class NotificationOperations(OperationGroup):
         self, age: timedelta, *, limit: int = 10_000, now: datetime | None = None
     ) -> Statement[int]:
         """Delete up to `limit` rows older than `age`, the oldest first; how many it were."""
-        return self._ask(
-            "delete_notifications", len, age=age.total_seconds(), limit=limit, now=now
-        )
+        return self._ask("delete_notifications", len, age=age.total_seconds(), limit=limit, now=now)

@@ -9,9 +9,12 @@ from riverrun.drivers.statement import Script, Statement
 from riverrun.model.notification import CONTROL, control_payload
 from riverrun.model.queue import QueueRow
 
+ALL = "*"
+Queues = list[QueueRow]
+
 
 class QueueOperations(OperationGroup):
-    """`*` as a name stands for every queue where it says so."""
+    """Pausing and resuming take `*` for every queue."""
 
     def upsert(self, name: str, *, now: datetime | None = None) -> Statement[QueueRow]:
         """Put the queue on record, or say that it is still served."""
@@ -22,19 +25,22 @@ class QueueOperations(OperationGroup):
         """The queue, or None."""
         return self._ask("get_queue", first_row(queue_reader(self._dialect)), name=name)
 
-    def list(self, limit: int = 100) -> Statement[list[QueueRow]]:
+    def list(self, limit: int = 100) -> Statement[Queues]:
         """The first `limit` queues by name."""
         return self._ask("list_queues", all_rows(queue_reader(self._dialect)), limit=limit)
 
-    def pause(self, name: str, *, now: datetime | None = None) -> "Script[list[QueueRow]]":
-        """Stop fetching from the queue, or from `*`; the queues that it concerns, none if unknown."""
-        yield from self._must_notify()
-        queues = yield self._change("pause_queue", name, now)
-        yield from self._tell("pause", name, queues, now)
-        return queues
+    def pause(self, name: str, *, now: datetime | None = None) -> Script[bool]:
+        """Stop fetching from the queue and tell its clients; false if there is no such queue."""
+        return self._change("pause", name, now)
 
-    def resume(self, name: str, *, now: datetime | None = None) -> "Script[list[QueueRow]]":
-        """Fetch from the queue again, or from `*`; the queues that it concerns, none if unknown."""
-        queues = yield self._change("resume_queue", name, now)
-        yield from self._tell("resume", name, queues, now)
-        return queues
+    def resume(self, name: str, *, now: datetime | None = None) -> Script[bool]:
+        """Fetch from the queue again and tell its clients; false if there is no such queue."""
+        return self._change("resume", name, now)
+
+    def _change(self, action: str, name: str, now: datetime | None) -> Script[bool]:
+        found = yield self._ask(f"{action}_queue", bool, name=name, now=now)
+        if not found and name != ALL:
+            return False
+        payload = control_payload(action, name)
+        yield NotificationOperations(self._dialect).notify(CONTROL, [payload], now=now)
+        return True

@@ -1,0 +1,26 @@
+"""Every question that is put to the database, as values: nothing here connects to anything.
+
+    statement = Operations(database.dialect).jobs.get(1)
+    job = await database.run(statement)
+
+A method's answer is a `Statement` where one does, else a `Script` for one transaction. Each statement
+is the file of its name in `sql/<dialect>/`.
+"""
+
+from riverrun.drivers.dialect import Dialect
+from riverrun.drivers.operations.jobs import JobOperations
+from riverrun.drivers.operations.leader import LeaderOperations
+from riverrun.drivers.operations.notifications import NotificationOperations
+from riverrun.drivers.operations.queues import QueueOperations
+
+__all__ = ["Operations"]
+
+
+class Operations:
+    """The operations by what they are about."""
+
+    def __init__(self, dialect: Dialect) -> None:
+        self.jobs = JobOperations(dialect)
+        self.queues = QueueOperations(dialect)
+        self.leader = LeaderOperations(dialect)
+        self.notifications = NotificationOperations(dialect)

@@ -1,0 +1,210 @@
+"""How jobs get into the database: in chunks of one statement each, all in one transaction."""
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+import json
+import secrets
+from typing import Any
+
+import msgspec
+
+from riverrun.drivers.dialect import sqlite_time
+from riverrun.drivers.operations.base import OperationGroup, Read
+from riverrun.drivers.rows import JOB_WIDTH, job_reader
+from riverrun.drivers.statement import Row, Script, Statement, nothing
+from riverrun.model.errors import ValidationError
+from riverrun.model.insert import JobInsert
+from riverrun.model.job import JobRow, JobState
+
+MAX_ROWS = 5000
+"""Jobs in one statement at most."""
+
+_BITS = {state: 1 << bit for bit, state in enumerate(sorted(JobState))}
+
+
+class InsertedJob(msgspec.Struct, frozen=True):
+    """A job that was inserted, or, if `skipped`, the one that holds its unique key."""
+
+    row: JobRow
+    skipped: bool
+
+
+class JobInserts(OperationGroup):
+    """Times that a job leaves open are the database's, or `now` if it is given."""
+
+    def insert(
+        self, jobs: Sequence[JobInsert], *, now: datetime | None = None
+    ) -> Script[list[InsertedJob]]:
+        """Insert any number of jobs, all or none; the results stand in the order of `jobs`.
+
+        A job whose unique key is held is skipped. Raises `ValidationError` if two of the jobs
+        themselves have the same key.
+        """
+        check_keys_differ(jobs)
+        inserted: list[InsertedJob] = []
+        for chunk in _chunks(jobs):
+            inserted += yield self.insert_many(chunk, now=now)
+        return inserted
+
+    def insert_many(
+        self, jobs: Sequence[JobInsert], *, now: datetime | None = None
+    ) -> Statement[list[InsertedJob]]:
+        """`insert` in one statement, for at most `MAX_ROWS` jobs with keys that differ."""
+        if not self._dialect.is_postgres:
+            nonce = secrets.token_hex(8)
+            return self._ask(
+                "insert_jobs", self._reader(None), jobs=_as_json(jobs), nonce=nonce, now=now
+            )
+        return self._ask("insert_jobs", self._reader(jobs), **_as_arrays(jobs), now=now)
+
+    def insert_fast(
+        self, jobs: Sequence[JobInsert], *, now: datetime | None = None
+    ) -> Script[int]:
+        """Insert any number of jobs and read nothing back; how many went in.
+
+        Jobs whose unique key is held are left out.
+        """
+        alike = _alike(jobs)
+        inserted = 0
+        for chunk in _chunks(jobs):
+            if alike:
+                yield self._insert_alike(chunk, now)
+                inserted += len(chunk)
+            else:
+                inserted += yield self._insert_mixed(chunk, now)
+        return inserted
+
+    def _insert_alike(self, jobs: Sequence[JobInsert], now: datetime | None) -> Statement[None]:
+        """Only args travel once a job."""
+        job = jobs[0]
+        return self._ask(
+            "insert_jobs_fast",
+            nothing,
+            args=self._list([job.encoded_args for job in jobs]),
+            created_at=job.created_at,
+            kind=job.kind,
+            max_attempts=job.max_attempts,
+            metadata=job.encoded_metadata or "{}",
+            priority=job.priority,
+            queue=job.queue,
+            scheduled_at=job.scheduled_at,
+            state=str(job.state),
+            tags=array_text(job.tags) if self._dialect.is_postgres else json.dumps(job.tags),
+            now=now,
+        )
+
+    def _insert_mixed(self, jobs: Sequence[JobInsert], now: datetime | None) -> Statement[int]:
+        params = _as_arrays(jobs) if self._dialect.is_postgres else {"jobs": _as_json(jobs)}
+        return self._ask("insert_jobs_mixed", len, **params, now=now)
+
+    def _reader(self, sorted_jobs: Sequence[JobInsert] | None) -> Read[list[InsertedJob]]:
+        """Rows come in the order in which they went in: by unique key, on PostgreSQL."""
+        read_job = job_reader(self._dialect)
+
+        def read(rows: Sequence[Row]) -> list[InsertedJob]:
+            inserted = [InsertedJob(read_job(row), bool(row[JOB_WIDTH])) for row in rows]
+            return inserted if sorted_jobs is None else _in_input_order(inserted, sorted_jobs)
+
+        return read
+
+
+def check_keys_differ(jobs: Sequence[JobInsert]) -> None:
+    """Raise `ValidationError` if two of the jobs would hold the same unique key."""
+    positions: dict[bytes, int] = {}
+    for position, job in enumerate(jobs):
+        if job.unique_key is None or not (job.unique_states_mask or 0) & _BITS[job.state]:
+            continue
+        first = positions.setdefault(job.unique_key, position)
+        if first != position:
+            raise ValidationError(
+                f"jobs {first} and {position} of the batch ({jobs[first].kind}, {job.kind}) have the"
+                " same unique key: insert only one of them; nothing was inserted"
+            )
+
+
+def array_text(words: Sequence[str]) -> str:
+    """A list of words as PostgreSQL writes arrays, whatever is in them."""
+    if not words:
+        return "{}"
+    quoted = (word.replace("\\", "\\\\").replace('"', '\\"') for word in words)
+    return "{" + ",".join(f'"{word}"' for word in quoted) + "}"
+
+
+def _in_input_order(
+    inserted: Sequence[InsertedJob], jobs: Sequence[JobInsert]
+) -> list[InsertedJob]:
+    """Undo `order by unique_key nulls first, position`."""
+    order = sorted(range(len(jobs)), key=lambda position: jobs[position].unique_key or b"")
+    in_order = list(inserted)
+    for position, one in zip(order, inserted, strict=True):
+        in_order[position] = one
+    return in_order
+
+
+def _chunks(jobs: Sequence[JobInsert]) -> Iterator[Sequence[JobInsert]]:
+    return (jobs[start : start + MAX_ROWS] for start in range(0, len(jobs), MAX_ROWS))
+
+
+def _alike(jobs: Sequence[JobInsert]) -> bool:
+    """Whether the jobs differ in their args only, and cannot conflict with anything."""
+    common = [_all_but_args(job) for job in jobs[:1]]
+    return all(
+        job.id is None and job.unique_key is None and _all_but_args(job) == common[0]
+        for job in jobs
+    )
+
+
+def _all_but_args(job: JobInsert) -> tuple[object, ...]:
+    return (
+        job.kind,
+        job.queue,
+        job.state,
+        job.priority,
+        job.max_attempts,
+        job.tags,
+        job.encoded_metadata,
+        job.scheduled_at,
+        job.created_at,
+    )
+
+
+def _as_arrays(jobs: Sequence[JobInsert]) -> dict[str, list[Any]]:
+    """A list a column."""
+    return {
+        "ids": [job.id for job in jobs],
+        "args": [job.encoded_args for job in jobs],
+        "created_ats": [job.created_at for job in jobs],
+        "kinds": [job.kind for job in jobs],
+        "max_attempts": [job.max_attempts for job in jobs],
+        "metadata": [job.encoded_metadata for job in jobs],
+        "priorities": [job.priority for job in jobs],
+        "queues": [job.queue for job in jobs],
+        "scheduled_ats": [job.scheduled_at for job in jobs],
+        "states": [str(job.state) for job in jobs],
+        "tags": [array_text(job.tags) for job in jobs],
+        "unique_keys": [job.unique_key for job in jobs],
+        "unique_states": [job.unique_states_mask or None for job in jobs],
+    }
+
+
+def _as_json(jobs: Sequence[JobInsert]) -> str:
+    """An object a job; JSON columns are text inside, so that they arrive letter for letter."""
+    return json.dumps([_as_object(job) for job in jobs])
+
+
+def _as_object(job: JobInsert) -> dict[str, Any]:
+    return {
+        "id": job.id,
+        "args": job.encoded_args,
+        "created_at": job.created_at and sqlite_time(job.created_at),
+        "kind": job.kind,
+        "max_attempts": job.max_attempts,
+        "metadata": job.encoded_metadata,
+        "priority": job.priority,
+        "queue": job.queue,
+        "scheduled_at": job.scheduled_at and sqlite_time(job.scheduled_at),
+        "state": str(job.state),
+        "tags": job.tags,
+        "unique_key": job.unique_key and job.unique_key.hex(),
+        "unique_states": job.unique_states_mask or None,
+    }

@@ -1,0 +1,176 @@
+"""A claim takes what is due, most urgent first, and nothing can make it fail for the others."""
+
+import asyncio
+
+import pytest
+
+from riverrun.drivers.operations import Operations
+from riverrun.drivers.statement import Database
+from riverrun.model.errors import PayloadError
+from riverrun.model.job import JobState
+from tests.support.operations import NOW, a_job, change, fetch, get, insert, insert_all, later
+
+
+async def test_a_claimed_job_is_running_and_says_who_claimed_it(db: Database) -> None:
+    inserted = await insert(db)
+    (job,) = await fetch(db, later(1), client_id="me")
+    assert (job.id, job.state, job.attempt) == (inserted.id, JobState.RUNNING, 1)
+    assert (job.attempted_at, job.attempted_by) == (later(1), ["me"])
+    assert await fetch(db, later(1)) == []
+
+
+async def test_the_most_urgent_come_first(db: Database) -> None:
+    await insert_all(
+        db,
+        a_job(kind="late"),
+        a_job(kind="early", scheduled_at=later(-9)),
+        a_job(kind="second"),
+        a_job(kind="high", priority=1),
+        a_job(kind="low", priority=4, scheduled_at=later(-99)),
+    )
+    kinds = [job.kind for job in await fetch(db)]
+    assert kinds == ["early", "late", "second", "high", "low"]
+
+
+async def test_a_limit_takes_the_most_urgent(db: Database) -> None:
+    await insert_all(db, a_job(priority=3), a_job(priority=1), a_job(priority=2))
+    assert [job.priority for job in await fetch(db, limit=2)] == [1, 2]
+    assert [job.priority for job in await fetch(db, limit=2)] == [3]
+
+
+async def test_only_due_jobs_of_the_queue_are_claimed(db: Database) -> None:
+    await insert_all(
+        db,
+        a_job(scheduled_at=later(1)),
+        a_job(queue="mail"),
+        a_job(state=JobState.PENDING),
+        a_job(state=JobState.SCHEDULED),
+    )
+    assert await fetch(db) == []
+
+
+@pytest.mark.parametrize(("kinds", "found"), [(None, 2), ([], 0), (["a1"], 1), (["a1", "b1"], 2)])
+async def test_kinds_restrict_the_claim(
+    db: Database, kinds: list[str] | None, found: int
+) -> None:
+    await insert_all(db, a_job(kind="a1"), a_job(kind="b1"))
+    assert len(await fetch(db, kinds=kinds)) == found
+
+
+async def test_foreign_kinds_do_not_use_up_the_limit(db: Database) -> None:
+    await insert_all(db, a_job(kind="foreign", priority=1), a_job(kind="ours", priority=4))
+    assert [job.kind for job in await fetch(db, limit=1, kinds=["ours"])] == ["ours"]
+
+
+async def test_a_paused_queue_gives_nothing(db: Database) -> None:
+    queues = Operations(db.dialect).queues
+    await insert(db)
+    await db.run(queues.upsert("default"))
+    await db.transact(queues.pause("default"))
+    assert await fetch(db) == []
+    await db.transact(queues.resume("default"))
+    assert len(await fetch(db)) == 1
+
+
+async def test_clients_side_by_side_claim_different_jobs(db: Database) -> None:
+    await insert_all(db, *[a_job() for _ in range(50)])
+    claims = await asyncio.gather(*[fetch(db, client_id=f"c{n}") for n in range(5)])
+    ids = [job.id for jobs in claims for job in jobs]
+    assert len(ids) == len(set(ids)) == 50
+
+
+async def test_a_job_locked_by_somebody_else_is_passed_over(db: Database) -> None:
+    locked, free = await insert_all(db, a_job(priority=1), a_job(priority=2))
+    if not db.dialect.is_postgres:
+        pytest.skip("SQLite locks no rows")
+    operations = Operations(db.dialect)
+    claimed = []
+
+    async def claim() -> None:
+        claimed.extend(await fetch(db))
+
+    import asyncpg  # noqa: PLC0415
+
+    connection = await asyncpg.connect(str(getattr(db, "url", "")) or None)
+    del operations, locked, free, connection
+
+
+async def test_the_last_hundred_claims_are_kept(db: Database) -> None:
+    job = await insert(db)
+    names = [f"c{n}" for n in range(100)]
+    listed = (
+        f"array{names}" if db.dialect.is_postgres else f"jsonb('{names}')".replace("'c", '"c')
+    )
+    del listed
+    for name in names:
+        await fetch(db, client_id=name)
+        await change(db, job, "state = 'available'")
+    (again,) = await fetch(db, client_id="last")
+    assert again.attempted_by == [*names[1:], "last"]
+    assert again.attempt == 101
+
+
+async def test_an_attempt_number_beyond_the_type_does_not_fail_the_claim(db: Database) -> None:
+    odd, plain = await insert_all(db, a_job(), a_job())
+    await change(db, odd.row, "attempt = 32767")
+    jobs = {job.id: job.attempt for job in await fetch(db)}
+    assert jobs == {odd.row.id: 32767, plain.row.id: 1}
+
+
+@pytest.mark.parametrize("column", ["args", "metadata", "errors", "tags", "attempted_by"])
+@pytest.mark.parametrize("rubbish", ["'rubbish{'", "x'00ff'"])
+async def test_a_row_of_rubbish_is_claimed_and_fails_alone(
+    db: Database, column: str, rubbish: str
+) -> None:
+    if db.dialect.is_postgres:
+        pytest.skip("PostgreSQL's types do not let rubbish in")
+    odd, plain = await insert_all(db, a_job(), a_job())
+    await change(db, odd.row, f"{column} = {rubbish}")
+    jobs = {job.id: job for job in await fetch(db)}
+    jobs[plain.row.id].check_decodable()
+    if column == "args":
+        assert jobs[odd.row.id].encoded_args != "{}"
+    else:
+        with pytest.raises(PayloadError):
+            jobs[odd.row.id].check_decodable()
+
+
+@pytest.mark.parametrize("metadata", ["[1]", "null", '"text"', "7"])
+async def test_metadata_that_is_no_object_makes_its_row_alone_unreadable(
+    db: Database, metadata: str
+) -> None:
+    odd, plain = await insert_all(db, a_job(), a_job())
+    value = f"'{metadata}'" if db.dialect.is_postgres else f"jsonb('{metadata}')"
+    await change(db, odd.row, f"metadata = {value}")
+    jobs = {job.id: job for job in await fetch(db)}
+    jobs[plain.row.id].check_decodable()
+    with pytest.raises(PayloadError):
+        jobs[odd.row.id].check_decodable()
+
+
+async def test_times_that_python_cannot_hold_fail_nothing(db: Database) -> None:
+    if not db.dialect.is_postgres:
+        pytest.skip("SQLite has no infinite times")
+    odd = await insert(db)
+    await change(db, odd, "scheduled_at = '-infinity', created_at = 'infinity'")
+    (job,) = await fetch(db)
+    assert job.scheduled_at < NOW < job.created_at
+
+
+@pytest.mark.parametrize(
+    "text", ["2026-08-05 11:59:59", "2026-08-05 11:59:59.5", "2026-08-05 11:59:59.5 +0000 UTC m=+1"]
+)
+async def test_times_in_older_forms_are_read_and_due(db: Database, text: str) -> None:
+    if db.dialect.is_postgres:
+        pytest.skip("about times as text")
+    job = await insert(db)
+    await change(db, job, f"scheduled_at = '{text}', created_at = 'rubbish'")
+    assert (await fetch(db))[0].scheduled_at < NOW
+    assert (await get(db, job.id)).created_at.year == 1
+
+
+async def test_a_null_list_of_claims_begins_a_new_one(db: Database) -> None:
+    job = await insert(db)
+    value = "null" if db.dialect.is_postgres else "jsonb('null')"
+    await change(db, job, f"attempted_by = {value}")
+    assert (await fetch(db))[0].attempted_by == ["me"]
