@@ -17,3 +17,14 @@ async def queue_event(events: Subscription, kind: EventKind | str) -> Event:
         if found.kind == kind:
             return found
     raise AssertionError(f"the events ended without {kind}")
+
+
+async def ended(events: Subscription, *job_ids: int) -> list[JobRow]:
+    """The row of each of the jobs once its attempt has ended, in the order asked for."""
+    rows: dict[int, JobRow] = {}
+    while rows.keys() < set(job_ids):
+        found = await events.get()
+        assert found is not None, "the events ended"
+        if found.job is not None and found.job.id in job_ids:
+            rows[found.job.id] = found.job
+    return [rows[job_id] for job_id in job_ids]

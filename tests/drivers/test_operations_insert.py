@@ -150,13 +150,3 @@ async def test_fast_insert_of_nothing_asks_nothing(db: Database) -> None:
     assert await db.transact(Operations(db.dialect).jobs.insert_fast([])) == 0
 
 
-async def test_sqlite_holds_jsonb_and_three_digits(db: Database) -> None:
-    if db.dialect.is_postgres:
-        pytest.skip("about what SQLite stores")
-    await insert(db, a_job(tags=("abc",), encoded_metadata='{"m": 1}'))
-    (row,) = await select(
-        db,
-        "select typeof(args), json_valid(args, 8), typeof(tags), typeof(metadata), created_at"
-        " from river_job",
-    )
-    assert tuple(row) == ("blob", 1, "blob", "blob", "2026-08-05 12:00:00.000")

@@ -27,7 +27,9 @@ def schema(empty_database_url: str) -> Schema:
     if url.startswith("sqlite"):
         path = sqlite_path(url)
         return Schema(url, expected_sqlite.UP, expected_sqlite.DOWN, lambda: sqlite_catalogue(path))
-    return Schema(url, expected_postgres.UP, expected_postgres.DOWN, lambda: postgres_catalogue(url))
+    return Schema(
+        url, expected_postgres.UP, expected_postgres.DOWN, lambda: postgres_catalogue(url)
+    )
 
 
 @pytest.fixture

@@ -9,21 +9,32 @@ from tests.migrations.catalogue import Catalogue
 _NOW = "timestamp not null default current_timestamp"
 
 _MIGRATION_1: Catalogue = {
-    "river_migration columns": ["id integer primary key", f"created_at {_NOW}", "version integer not null"],
+    "river_migration columns": [
+        "id integer primary key",
+        f"created_at {_NOW}",
+        "version integer not null",
+    ],
     "river_migration constraints": ["constraint version check (version >= 1)"],
     "river_migration indexes": [
         "create unique index river_migration_version_idx on river_migration (version)"
     ],
 }
 _MIGRATION_5: Catalogue = {
-    "river_migration columns": ["line text not null", "version integer not null", f"created_at {_NOW}"],
+    "river_migration columns": [
+        "line text not null",
+        "version integer not null",
+        f"created_at {_NOW}",
+    ],
     "river_migration constraints": [
         "constraint line_length check (length(line) > 0 and length(line) < 128)",
         "constraint version_gte_1 check (version >= 1)",
         "primary key (line, version)",
     ],
 }
-_PLACEHOLDER: Catalogue = {"river_job columns": ["id integer primary key"], "river_job constraints": []}
+_PLACEHOLDER: Catalogue = {
+    "river_job columns": ["id integer primary key"],
+    "river_job constraints": [],
+}
 
 
 def _leader(name: str, *checks: str) -> Catalogue:
@@ -70,7 +81,9 @@ _CLIENTS: Catalogue = {
         "paused_at timestamp",
         "updated_at timestamp not null",
     ],
-    "river_client constraints": ["constraint name_length check (length(id) > 0 and length(id) < 128)"],
+    "river_client constraints": [
+        "constraint name_length check (length(id) > 0 and length(id) < 128)"
+    ],
     "river_client_queue columns": [
         "river_client_id text not null",
         "name text not null",
@@ -197,9 +210,7 @@ UP[5] = (
     | _CLIENTS
 )
 UP[6] = (
-    UP[5]
-    | _JOB
-    | _job_columns(args="'{}'", json="json", middle=("max_attempts integer not null",))
+    UP[5] | _JOB | _job_columns(args="'{}'", json="json", middle=("max_attempts integer not null",))
 )
 UP[7] = (
     {heading: lines for heading, lines in UP[6].items() if not heading.startswith("river_client")}

@@ -14,7 +14,9 @@ async def test_a_fresh_database_holds_rivers_newest_tables(empty: Database, sche
     assert schema.catalogue() == schema.up[8]
 
 
-async def test_every_version_on_the_way_up_holds_its_tables(empty: Database, schema: Schema) -> None:
+async def test_every_version_on_the_way_up_holds_its_tables(
+    empty: Database, schema: Schema
+) -> None:
     for version in VERSIONS:
         await Migrator(empty).up(version)
         assert schema.catalogue() == schema.up[version], f"version {version}"

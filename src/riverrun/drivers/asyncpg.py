@@ -9,7 +9,6 @@ is cut off. Nobody ever waits for a connection to close.
 """
 
 import asyncio
-import sys
 from collections.abc import Sequence
 from typing import Any, TypeVar
 
@@ -19,7 +18,7 @@ from riverrun.drivers.asyncpg_listener import AsyncpgListener
 from riverrun.drivers.asyncpg_pool import AsyncpgPool, RawConnection, settle
 from riverrun.drivers.asyncpg_settings import asyncpg_settings, misread
 from riverrun.drivers.dialect import Dialect
-from riverrun.drivers.foreign import Adopted, ForeignConnection, ParamStyle, ask
+from riverrun.drivers.foreign import Adopted, ParamStyle, adopt, ask
 from riverrun.drivers.postgres_errors import (
     cannot_connect,
     is_lost,
@@ -45,7 +44,6 @@ from riverrun.model.errors import (
     DatabaseUnavailableError,
     LifecycleError,
     OutcomeUnknownError,
-    UnsupportedError,
 )
 
 T = TypeVar("T")
@@ -93,6 +91,7 @@ class AsyncpgDatabase:
             self._settings["statement_cache_size"] = 0
         self._listen_url = listen_url or url
         self._listen_settings = asyncpg_settings(self._listen_url, connect_timeout)
+        self._listen_settings["statement_cache_size"] = 0
         self._max_size = max_size
         self._dialect = Dialect("postgres", "$", schema)
         self._opening = asyncio.Lock()
@@ -136,13 +135,10 @@ class AsyncpgDatabase:
 
     def adopt(self, tx: object, /) -> Connection:
         """The caller's own connection, in whatever transaction it is; raises `UnsupportedError`."""
-        foreign = _foreign(tx)
-        if foreign is None:
-            raise UnsupportedError(
-                f"`tx` cannot be a {type(tx).__module__}.{type(tx).__qualname__}; give an asyncpg"
-                " connection, a psycopg AsyncConnection or AsyncCursor, or a ForeignConnection"
-            )
-        return Adopted(foreign, self._dialect.schema)
+        if isinstance(tx, _driver.Connection):
+            raw: Any = tx
+            return Adopted(_Asyncpg(raw), self._dialect.schema)
+        return adopt(tx, self._dialect.schema)
 
     async def _answering_pool(self) -> AsyncpgPool:
         pool = AsyncpgPool(self._connect, max_size=self._max_size)
@@ -213,17 +209,6 @@ class _Asyncpg:
         return await self._raw.execute(sql)
 
 
-def _foreign(tx: Any) -> ForeignConnection | None:
-    if isinstance(tx, _driver.Connection):
-        return _Asyncpg(tx)
-    if "psycopg" in sys.modules:
-        from riverrun.drivers.psycopg import foreign_async  # noqa: PLC0415 - it is optional
-
-        if (foreign := foreign_async(tx)) is not None:
-            return foreign
-    return tx if isinstance(tx, ForeignConnection) else None
-
-
 async def _answer(raw: RawConnection, statement: Statement[Any]) -> Sequence[Row]:
     """The rows that answer `statement`, on a connection that is in order whatever happens."""
     try:
@@ -267,8 +252,7 @@ async def _connect(settings: dict[str, Any], url: str) -> RawConnection:
     try:
         raw: RawConnection = await _driver.connect(**settings)
     except _CONNECT_ERRORS as error:
-        # Errors of reading the URL quote pieces of it, and in a misread URL the password is anywhere.
         if isinstance(error, ValueError) and not isinstance(error, OSError):
-            raise misread(url) from None
+            raise misread(url, error) from None
         raise cannot_connect(error, redact(url)) from error
     return raw

@@ -59,8 +59,10 @@ def asyncpg_settings(url: str, connect_timeout: float) -> dict[str, Any]:
     }
 
 
-def misread(url: str) -> ConfigurationError:
+def misread(url: str, error: Exception | None = None) -> ConfigurationError:
     """The error for a URL that cannot be read. Raise it `from None`: the cause may show the password."""
+    if error is not None and "parameter" in str(error) and "must be" in str(error):
+        return ConfigurationError(f"the database URL {redact(url)!r} cannot be used: {error}")
     return ConfigurationError(
         f"the database URL {redact(url)!r} cannot be read; write special characters in the user,"
         " the password and the database as %XX, such as %40 for @"

@@ -17,13 +17,14 @@ We begin, commit, roll back and close nothing, and set no savepoints.
 """
 
 import asyncio
+import sys
 from collections.abc import Sequence
 from typing import Any, Literal, Protocol, TypeVar, runtime_checkable
 
 from riverrun.drivers.dialect import Dialect
 from riverrun.drivers.postgres_errors import timed_out, translate
-from riverrun.drivers.statement import Row, Statement
-from riverrun.model.errors import RiverError
+from riverrun.drivers.statement import Connection, Row, Statement, SyncConnection
+from riverrun.model.errors import RiverError, UnsupportedError
 
 T = TypeVar("T")
 ParamStyle = Literal["$", "%"]
@@ -78,7 +79,7 @@ class Adopted:
         except TimeoutError as error:
             raise timed_out(statement.name, statement.timeout) from error
         except Exception as error:
-            raise as_ours(error, statement.name) from error
+            raise _as_ours(error, statement.name) from error
         return statement.read(rows)
 
 
@@ -98,8 +99,24 @@ class AdoptedSync:
         try:
             rows = ask_sync(self._foreign, statement)
         except Exception as error:
-            raise as_ours(error, statement.name) from error
+            raise _as_ours(error, statement.name) from error
         return statement.read(rows)
+
+
+def adopt(tx: object, schema: str | None) -> Connection:
+    """The asynchronous client's `tx`; raises `UnsupportedError`. asyncpg's are adopted by its driver."""
+    foreign = tx if isinstance(tx, ForeignConnection) else _of_psycopg(tx)
+    if foreign is None:
+        raise _unsupported(tx, "an asyncpg connection, a psycopg AsyncConnection or AsyncCursor")
+    return Adopted(foreign, schema)
+
+
+def adopt_sync(tx: object, schema: str | None) -> SyncConnection:
+    """The synchronous client's `tx`; raises `UnsupportedError`."""
+    foreign = tx if isinstance(tx, ForeignSyncConnection) else _of_psycopg_sync(tx)
+    if foreign is None:
+        raise _unsupported(tx, "a psycopg Connection or Cursor")
+    return AdoptedSync(foreign, schema)
 
 
 async def ask(foreign: ForeignConnection, statement: Statement[Any]) -> Sequence[Row]:
@@ -118,6 +135,31 @@ def ask_sync(foreign: ForeignSyncConnection, statement: Statement[Any]) -> Seque
     return foreign.fetch(statement.sql, statement.params)
 
 
-def as_ours(error: Exception, doing: str) -> Exception:
+def _of_psycopg(tx: object) -> ForeignConnection | None:
+    # It is optional: whoever gives a psycopg connection has imported it.
+    if "psycopg" not in sys.modules:
+        return None
+    from riverrun.drivers.psycopg import foreign_async  # noqa: PLC0415
+
+    return foreign_async(tx)
+
+
+def _of_psycopg_sync(tx: object) -> ForeignSyncConnection | None:
+    if "psycopg" not in sys.modules:
+        return None
+    from riverrun.drivers.psycopg import foreign_sync  # noqa: PLC0415
+
+    return foreign_sync(tx)
+
+
+def _unsupported(tx: object, supported: str) -> UnsupportedError:
+    kind = f"{type(tx).__module__}.{type(tx).__qualname__}"
+    return UnsupportedError(
+        f"`tx` cannot be a {kind}; give {supported}, or an object with the methods of a"
+        " ForeignConnection"
+    )
+
+
+def _as_ours(error: Exception, doing: str) -> Exception:
     """The error to raise for a driver's; one of ours stays as it is."""
     return error if isinstance(error, RiverError) else translate(error, doing)

@@ -5,7 +5,7 @@ an optional dependency: import this module only once psycopg is known to be ther
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeGuard
 
 import psycopg
 from psycopg.rows import tuple_row
@@ -79,9 +79,10 @@ class PsycopgSyncConnection(AdoptedSync):
 
 def foreign_async(tx: object) -> ForeignConnection | None:
     """`tx` for the asynchronous client, None if it is not psycopg's."""
-    if (connection := _async_connection(tx)) is not None:
+    connection = _connection_of(tx)
+    if _is_async(connection):
         return PsycopgForeign(connection)
-    if _sync_connection(tx) is not None:
+    if _is_sync(connection):
         raise UnsupportedError(
             "`tx` is a synchronous psycopg connection, and this is the asynchronous client:"
             " use `SyncClient`, or give an AsyncConnection"
@@ -91,9 +92,10 @@ def foreign_async(tx: object) -> ForeignConnection | None:
 
 def foreign_sync(tx: object) -> ForeignSyncConnection | None:
     """`tx` for the synchronous client, None if it is not psycopg's."""
-    if (connection := _sync_connection(tx)) is not None:
+    connection = _connection_of(tx)
+    if _is_sync(connection):
         return PsycopgSyncForeign(connection)
-    if _async_connection(tx) is not None:
+    if _is_async(connection):
         raise UnsupportedError(
             "`tx` is an asynchronous psycopg connection, and this is the synchronous client:"
             " use `Client`, or give a Connection"
@@ -101,11 +103,14 @@ def foreign_sync(tx: object) -> ForeignSyncConnection | None:
     return None
 
 
-def _async_connection(tx: Any) -> psycopg.AsyncConnection[Any] | None:
-    found: Any = tx.connection if isinstance(tx, psycopg.AsyncCursor) else tx
-    return found if isinstance(found, psycopg.AsyncConnection) else None
+def _connection_of(tx: object) -> object:
+    """A cursor's connection: a statement of ours gets a cursor of its own."""
+    return tx.connection if isinstance(tx, psycopg.AsyncCursor | psycopg.Cursor) else tx
 
 
-def _sync_connection(tx: Any) -> psycopg.Connection[Any] | None:
-    found: Any = tx.connection if isinstance(tx, psycopg.Cursor) else tx
-    return found if isinstance(found, psycopg.Connection) else None
+def _is_async(tx: object) -> TypeGuard[psycopg.AsyncConnection[Any]]:
+    return isinstance(tx, psycopg.AsyncConnection)
+
+
+def _is_sync(tx: object) -> TypeGuard[psycopg.Connection[Any]]:
+    return isinstance(tx, psycopg.Connection)

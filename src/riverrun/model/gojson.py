@@ -28,6 +28,7 @@ Selection = Sequence[str | Sequence[str]]
 _Tree = dict[str, "_Tree | str"]
 
 _encoder = msgspec.json.Encoder(order="deterministic")
+_plain_encoder = msgspec.json.Encoder()  # for what was sorted already
 _maybe_foreign = re.compile(rb"[<>&\xe2\\]|[:,\[](?:null\b|-?\d+[.e])")
 _string_or_number = re.compile(r'"(?:[^"\\]|\\.)*"|-?\d[\d.eE+-]*')
 _nul_escape = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
@@ -147,7 +148,7 @@ def _encode(value: object, name: str) -> bytes:
             return _encoder.encode(value)
         except TypeError:  # also keys that are not strings, which Go sorts as text
             builtins = msgspec.to_builtins(value, str_keys=True, order="deterministic")
-            return _encoder.encode(builtins)
+            return _plain_encoder.encode(builtins)
     except UnicodeEncodeError as error:
         _refuse_unstorable(value, name)
         raise PayloadError(f"{name}: half of a surrogate pair cannot be stored") from error
@@ -205,7 +206,7 @@ def _with_go_times(value: object, text: str) -> str:
         )
     except TypeError:  # raw JSON inside: its author wrote the times as they are meant
         return text
-    return _encoder.encode(_replace_times(builtins)).decode()
+    return _plain_encoder.encode(_replace_times(builtins)).decode()
 
 
 def _replace_times(value: Any) -> Any:
@@ -305,7 +306,7 @@ def _members(text: str) -> list[tuple[str, str]]:
 
 def _scan_members(text: str, position: int) -> Iterator[tuple[str, str]]:
     position = _after_blank(text, position)
-    while text[position : position + 1] not in ("}", ""):
+    while text[position : position + 1] != "}":
         position = _after_blank(text, position + (text[position] == ","))
         key, position = _read_value(text, position)
         start = _after_blank(text, _after_blank(text, position) + 1)

@@ -9,14 +9,8 @@ import apsw
 import pytest
 
 from riverrun.drivers.sqlite import SQLiteDatabase
-from riverrun.drivers.sqlite_library import (
-    Session,
-    SQLiteLibrary,
-)
-from riverrun.model.errors import (
-    SchemaError,
-    UnsupportedError,
-)
+from riverrun.drivers.sqlite_library import Session, SQLiteLibrary, StandardLibrary
+from riverrun.model.errors import SchemaError, UnsupportedError
 from tests.support.sqlite import COUNT, add, query, several
 
 
@@ -64,16 +58,16 @@ async def test_several_statements_on_an_adopted_connection_do_not_commit(
     assert await database.run(query("select 1 from sqlite_schema where name in ('b', 'c')")) == []
 
 
-async def test_sqlite3_begins_a_transaction_also_for_writes_that_start_with_with(
-    database: SQLiteDatabase, connect: Callable[..., Any], library: SQLiteLibrary
-) -> None:
-    if library.name == "apsw":
-        pytest.skip("apsw never begins a transaction by itself")
-    connection = connect()
-    adopted = database.adopt(connection)
-    await adopted.run(query("with n (i) as (select 'a') insert into item select i, 1 from n"))
-    connection.rollback()
-    assert await database.run(COUNT) == 0
+def test_sqlite3_begins_a_transaction_also_for_writes_that_start_with_with() -> None:
+    with closing(sqlite3.connect(":memory:")) as connection:
+        connection.execute("create table item (name text)")
+        session = StandardLibrary().lend(connection)
+        assert session
+        session.execute("with n (name) as (select 'a') insert into item select name from n")
+        assert connection.in_transaction
+        connection.rollback()
+        assert session.execute("with n (name) as (select 'a') select * from item, n") == []
+        assert not connection.in_transaction
 
 
 async def test_a_connection_of_the_other_library_is_refused_with_the_reason(

@@ -10,12 +10,7 @@ from types import SimpleNamespace
 import pytest
 
 from riverrun.drivers.sqlite import SQLiteDatabase
-from riverrun.drivers.sqlite_library import (
-    Session,
-    SQLiteLibrary,
-    StandardLibrary,
-    checked,
-)
+from riverrun.drivers.sqlite_library import Session, SQLiteLibrary, StandardLibrary, checked
 from riverrun.model.errors import (
     ConfigurationError,
     DatabaseError,

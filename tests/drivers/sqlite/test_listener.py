@@ -7,15 +7,10 @@ from typing import Any
 import pytest
 
 from riverrun.drivers.sqlite import SQLiteDatabase
-from riverrun.drivers.sqlite_library import (
-    Session,
-    SQLiteLibrary,
-)
+from riverrun.drivers.sqlite_library import Session, SQLiteLibrary
 from riverrun.drivers.sqlite_listener import BATCH, SQLiteListener
 from riverrun.drivers.statement import Notification, Statement, nothing
-from riverrun.model.errors import (
-    SchemaError,
-)
+from riverrun.model.errors import SchemaError
 from tests.support.sqlite import query
 
 

@@ -10,12 +10,7 @@ import apsw
 import pytest
 
 from riverrun.drivers.sqlite import SQLiteDatabase, SQLiteSyncDatabase
-from riverrun.drivers.sqlite_library import (
-    ApswLibrary,
-    Session,
-    SQLiteLibrary,
-    split_statements,
-)
+from riverrun.drivers.sqlite_library import ApswLibrary, Session, SQLiteLibrary, split_statements
 from riverrun.drivers.statement import Script, Statement
 from riverrun.model.errors import (
     DatabaseDataError,
@@ -26,7 +21,7 @@ from riverrun.model.errors import (
     SchemaError,
     UniqueConflictError,
 )
-from tests.support.sqlite import COUNT, ENDLESS, TABLES, add, query, several
+from tests.support.sqlite import ADD, COUNT, ENDLESS, TABLES, add, query, several
 
 
 async def test_values_come_back_as_tuples_and_as_they_went(database: SQLiteDatabase) -> None:
@@ -89,6 +84,19 @@ async def test_a_script_is_one_transaction(database: SQLiteDatabase, other: Sess
     assert await database.transact(script()) == 1
     assert seen == [(0,)]
     assert other.execute("select count(*) from item") == [(1,)]
+
+
+async def test_a_script_holds_the_write_lock_from_its_first_statement_on(
+    database: SQLiteDatabase, other: Session, library: SQLiteLibrary
+) -> None:
+    def script() -> Script[None]:
+        yield COUNT
+        with pytest.raises(library.errors, match=r"(?i)locked|busy"):
+            other.execute(ADD, ["b"])
+        yield add("a")
+
+    await database.transact(script())
+    assert await database.run(COUNT) == 1
 
 
 @pytest.mark.parametrize("last", [add("a"), query("select * from nowhere")])
