@@ -153,7 +153,7 @@ class Slow(Service):
 
 
 class Deaf(Service):
-    """Swallows every cancellation until `may_end` is set, and then calls back."""
+    """While `deaf`, swallows every cancellation until `may_end` is set, and then calls back."""
 
     stop_grace = 0.0
     cancel_grace = 0.0
@@ -163,10 +163,14 @@ class Deaf(Service):
         super().__init__()
         self.may_end = asyncio.Event()
         self.ended = asyncio.Event()
+        self.deaf = True
         self.swallowed = 0
 
     async def run(self) -> None:
         self.ready()
+        if not self.deaf:
+            await self.stopping.wait()
+            return
         while not self.may_end.is_set():
             try:
                 await self.may_end.wait()

@@ -10,7 +10,6 @@ from riverrun.runtime.service import Service, ServiceState, ServiceStopped
 from tests.contract.services import SERVICE_FACTORIES, ServiceFactory
 
 
-
 @pytest.fixture(params=SERVICE_FACTORIES, ids=[make.__name__ for make in SERVICE_FACTORIES])
 def service(request: pytest.FixtureRequest, db: Database) -> Service:
     make: ServiceFactory = request.param

@@ -8,7 +8,7 @@ import pytest
 
 from riverrun.model.errors import LifecycleError
 from riverrun.runtime.scope import Cause, Scope
-from riverrun.runtime.service import Service, ServiceState, ServiceStopped, StopFromWithin
+from riverrun.runtime.service import Run, Service, ServiceState, ServiceStopped, StopFromWithin
 from tests.contract.services import Broken, Deaf, Dying, Gated, Obedient, Slow
 
 
@@ -33,6 +33,46 @@ async def test_S_004_ten_tasks_in_any_order_never_run_two_bodies(seed: int) -> N
         await service.stop()
     assert (service.state, service.bodies) == (ServiceState.IDLE, 0)
     assert service.ends > 0
+
+
+class Moody(Obedient):
+    """Fails, dies, dawdles or behaves, as chance has it."""
+
+    def __init__(self, choices: random.Random) -> None:
+        super().__init__()
+        self.choices = choices
+
+    async def run(self) -> None:
+        mood = self.choices.choice(["fails", "dies", "dawdles", "behaves"])
+        if mood == "fails":
+            raise OSError(mood)
+        if mood == "dawdles":
+            await asyncio.wait({self.spawn(asyncio.Event().wait())}, timeout=0)
+        if mood == "dies":
+            self.ready()
+            raise OSError(mood)
+        await super().run()
+
+
+@pytest.mark.parametrize("seed", range(10))
+async def test_S_004_whatever_is_cancelled_and_fails_nothing_is_left(seed: int) -> None:
+    choices = random.Random(seed)  # noqa: S311
+    service, before, runs = Moody(choices), asyncio.all_tasks(), set[Run]()
+
+    async def rounds() -> None:
+        for _ in range(30):
+            call = asyncio.ensure_future(choices.choice([service.start, service.stop])())
+            await asyncio.wait({call}, timeout=choices.choice([0, 0, None]))
+            call.cancel()
+            if (run := service.current_run) is not None:
+                runs.add(run)
+
+    async with asyncio.timeout(20):
+        await asyncio.gather(*(rounds() for _ in range(5)))
+        await service.stop()
+    assert all(run.started.is_set() and run.stopped.is_set() for run in runs)
+    assert (service.state, service.bodies, service.quarantined) == (ServiceState.IDLE, 0, 0)
+    assert asyncio.all_tasks() == before
 
 
 async def test_S_005_a_failing_start_leaves_it_idle_and_startable() -> None:
@@ -134,6 +174,7 @@ async def test_S_016_a_deaf_body_is_cancelled_again_and_left_behind() -> None:
     await service.stop()
     assert run.stopped.is_set()
     assert (service.swallowed, service.quarantined) == (4, 1)
+    service.deaf = False
     following = await service.start()
     service.may_end.set()
     await service.ended.wait()
@@ -164,21 +205,21 @@ async def test_S_017_a_cancelled_stop_goes_on_and_the_next_joins_it() -> None:
     assert run.stopped.is_set()
 
 
-@pytest.mark.parametrize("through_a_task", [True, False])
+@pytest.mark.parametrize("in_a_task", [True, False])
 async def test_S_018_a_service_that_stops_itself_does_not_wait_for_itself(
-    *, through_a_task: bool
+    *, in_a_task: bool
 ) -> None:
-    class Suicidal(Service):
+    class Quitter(Service):
         async def run(self) -> None:
             self.ready()
             with pytest.raises(StopFromWithin):
-                await (self.spawn(self.stop()) if through_a_task else self.stop())
+                await (asyncio.create_task(self.stop()) if in_a_task else self.stop())
             await self.stopping.wait()
 
-    service = Suicidal()
+    service = Quitter()
     run = await service.start()
-    await run.stopped.wait()
-    assert run.scope.cause is Cause.STOP or through_a_task
+    await service.wait()
+    assert run.scope.cause is Cause.STOP
 
 
 @pytest.mark.parametrize("error", [SystemExit(3), KeyboardInterrupt()])

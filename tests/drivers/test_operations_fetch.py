@@ -110,15 +110,6 @@ async def test_metadata_that_is_no_object_makes_its_row_alone_unreadable(
         jobs[odd.row.id].check_decodable()
 
 
-async def test_times_that_python_cannot_hold_fail_nothing(db: Database) -> None:
-    if not db.dialect.is_postgres:
-        pytest.skip("SQLite has no infinite times")
-    odd = await insert(db)
-    await change(db, odd, "scheduled_at = '-infinity', created_at = 'infinity'")
-    (job,) = await fetch(db)
-    assert job.scheduled_at < NOW < job.created_at
-
-
 async def test_a_null_list_of_claims_begins_a_new_one(db: Database) -> None:
     job = await insert(db)
     value = "null" if db.dialect.is_postgres else "jsonb('null')"

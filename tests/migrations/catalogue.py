@@ -5,26 +5,27 @@ database where the order means something (columns, labels of an enum) and are so
 """
 
 import re
+from typing import Any, LiteralString
 
 import apsw
 import psycopg
 
 Catalogue = dict[str, list[str]]
 
-_TABLES = """
+_TABLES: LiteralString = """
 select c.relname || case when c.relpersistence = 'u' then ' unlogged' else '' end
 from pg_class c
 where c.relnamespace = %(schema)s::regnamespace and c.relkind in ('r', 'S', 'v')
 order by 1
 """
-_TYPES = """
+_TYPES: LiteralString = """
 select t.typname || ': ' || string_agg(e.enumlabel, ' ' order by e.enumsortorder)
 from pg_type t
 join pg_enum e on e.enumtypid = t.oid
 where t.typnamespace = %(schema)s::regnamespace
 group by t.typname
 """
-_FUNCTIONS = """
+_FUNCTIONS: LiteralString = """
 select p.proname || '(' || pg_get_function_arguments(p.oid) || ') returns '
     || pg_get_function_result(p.oid) || ' ' || l.lanname || ' ' || p.provolatile::text
 from pg_proc p
@@ -32,14 +33,14 @@ join pg_language l on l.oid = p.prolang
 where p.pronamespace = %(schema)s::regnamespace
 order by 1
 """
-_TRIGGERS = """
+_TRIGGERS: LiteralString = """
 select pg_get_triggerdef(t.oid)
 from pg_trigger t
 join pg_class c on c.oid = t.tgrelid
 where c.relnamespace = %(schema)s::regnamespace and not t.tgisinternal
 order by 1
 """
-_COLUMNS = """
+_COLUMNS: LiteralString = """
 select c.relname || ' columns', a.attname || ' ' || format_type(a.atttypid, a.atttypmod)
     || case when a.attnotnull then ' not null' else '' end
     || coalesce(' default ' || pg_get_expr(d.adbin, d.adrelid), '')
@@ -51,14 +52,14 @@ where c.relnamespace = %(schema)s::regnamespace and c.relkind = 'r'
 order by c.relname, a.attnum
 """
 # Since PostgreSQL 18 "not null" is a constraint too; the columns tell it already.
-_CONSTRAINTS = """
+_CONSTRAINTS: LiteralString = """
 select c.relname || ' constraints', n.conname || ' ' || pg_get_constraintdef(n.oid)
 from pg_constraint n
 join pg_class c on c.oid = n.conrelid
 where n.connamespace = %(schema)s::regnamespace and n.contype <> 'n'
 order by 1, 2
 """
-_INDEXES = """
+_INDEXES: LiteralString = """
 select tablename || ' indexes', regexp_replace(indexdef, ' ON \\S+ USING', ' USING')
 from pg_indexes
 where schemaname = %(name)s
@@ -88,7 +89,7 @@ def postgres_catalogue(url: str, schema: str = "public") -> Catalogue:
 def sqlite_catalogue(path: str) -> Catalogue:
     """Everything in the file's schema, without SQLite's own tables."""
     found: Catalogue = {}
-    connection = apsw.Connection(path)
+    connection: Any = apsw.Connection(path)
     for kind, name, table, sql in connection.execute(
         "select type, name, tbl_name, sql from sqlite_master"
         " where sql is not null and name not like 'sqlite_%' order by name"
@@ -103,7 +104,7 @@ def sqlite_catalogue(path: str) -> Catalogue:
     return found
 
 
-def _sqlite_columns(connection: apsw.Connection, table: str, sql: str) -> list[str]:
+def _sqlite_columns(connection: Any, table: str, sql: str) -> list[str]:
     query = 'select name, type, "notnull", dflt_value from pragma_table_xinfo(?)'
     declared = {item.partition(" ")[0]: item for item in _items(sql)}
     return [

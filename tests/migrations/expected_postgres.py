@@ -96,16 +96,24 @@ _STRICT = _job_constraints(
 )
 
 
+_FETCHING = (
+    "CREATE INDEX river_job_prioritized_fetching_index"
+    " USING btree (state, queue, priority, scheduled_at, id)"
+)
+_FINALIZED = (
+    "CREATE INDEX river_job_state_and_finalized_at_index"
+    " USING btree (state, finalized_at) WHERE (finalized_at IS NOT NULL)"
+)
+
+
 def _job_indexes(*unique: str) -> Catalogue:
     return {
         "river_job indexes": [
             "CREATE INDEX river_job_args_index USING gin (args)",
             "CREATE INDEX river_job_kind USING btree (kind)",
             "CREATE INDEX river_job_metadata_index USING gin (metadata)",
-            "CREATE INDEX river_job_prioritized_fetching_index"
-            " USING btree (state, queue, priority, scheduled_at, id)",
-            "CREATE INDEX river_job_state_and_finalized_at_index"
-            " USING btree (state, finalized_at) WHERE (finalized_at IS NOT NULL)",
+            _FETCHING,
+            _FINALIZED,
             *sorted([*unique, "CREATE UNIQUE INDEX river_job_pkey USING btree (id)"]),
         ]
     }
@@ -157,6 +165,11 @@ def _queue(updated_at: str) -> Catalogue:
     }
 
 
+_FOREIGN_KEY = (
+    "river_client_queue_river_client_id_fkey FOREIGN KEY (river_client_id)"
+    " REFERENCES river_client(id) ON DELETE CASCADE"
+)
+
 _CLIENTS: Catalogue = {
     "river_client columns": [
         "id text not null",
@@ -185,8 +198,7 @@ _CLIENTS: Catalogue = {
         "num_jobs_completed_zero_or_positive CHECK ((num_jobs_completed >= 0))",
         "num_jobs_running_zero_or_positive CHECK ((num_jobs_running >= 0))",
         "river_client_queue_pkey PRIMARY KEY (river_client_id, name)",
-        "river_client_queue_river_client_id_fkey FOREIGN KEY (river_client_id)"
-        " REFERENCES river_client(id) ON DELETE CASCADE",
+        _FOREIGN_KEY,
     ],
     "river_client_queue indexes": [
         "CREATE UNIQUE INDEX river_client_queue_pkey USING btree (river_client_id, name)"
@@ -211,12 +223,14 @@ _NOTIFICATION: Catalogue = {
     ],
 }
 
+_TRIGGER = (
+    "CREATE TRIGGER river_notify AFTER INSERT ON river_job"
+    " FOR EACH ROW EXECUTE FUNCTION river_job_notify()"
+)
+
 _NOTIFY: Catalogue = {
     "functions": ["river_job_notify() returns trigger plpgsql v"],
-    "triggers": [
-        "CREATE TRIGGER river_notify AFTER INSERT ON river_job"
-        " FOR EACH ROW EXECUTE FUNCTION river_job_notify()"
-    ],
+    "triggers": [_TRIGGER],
 }
 _BITMASK: Catalogue = {
     "functions": [
@@ -284,9 +298,9 @@ UP[7] = (
 )
 UP[8] = UP[7]
 
-_TRACES = {"args": "args jsonb", "metadata": "metadata jsonb"}
-
 DOWN: dict[int, Catalogue] = UP | {
-    3: UP[3] | _types(_LABELS) | _job_columns(**_TRACES),
-    2: UP[2] | _types(_LABELS) | _job_columns(**_TRACES, tags=_NO_TAGS_RULE),
+    3: UP[3] | _types(_LABELS) | _job_columns(args="args jsonb", metadata="metadata jsonb"),
+    2: UP[2]
+    | _types(_LABELS)
+    | _job_columns(args="args jsonb", metadata="metadata jsonb", tags=_NO_TAGS_RULE),
 }

@@ -8,6 +8,7 @@ from click.testing import CliRunner, Result
 import pytest
 
 from riverrun.cli.migrate import commands, short_duration
+from riverrun.drivers.url import sqlite_path
 
 RUN = CliRunner()
 
@@ -18,6 +19,8 @@ def run(*args: str, env: dict[str, str] | None = None) -> Result:
 
 @pytest.fixture
 def url(empty_database_url: str) -> str:
+    if empty_database_url.startswith("sqlite"):
+        Path(sqlite_path(empty_database_url)).touch()
     return f"--database-url={empty_database_url}"
 
 

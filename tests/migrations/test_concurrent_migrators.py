@@ -22,7 +22,7 @@ async def migrate_at_once(databases: list[Database], *, up: bool) -> list[int]:
     """The versions that all of them together say they did."""
     migrators = [Migrator(database) for database in databases]
     walks = [migrator.up() if up else migrator.down(0) for migrator in migrators]
-    return sorted(sum((versions(steps) for steps in await asyncio.gather(*walks)), []))
+    return sorted(version for steps in await asyncio.gather(*walks) for version in versions(steps))
 
 
 async def test_every_version_is_applied_by_one_of_them(

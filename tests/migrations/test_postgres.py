@@ -7,7 +7,7 @@ import pytest
 from riverrun.drivers.migrator import Migrator, check_schema
 from riverrun.drivers.statement import Database
 from riverrun.drivers.url import open_database
-from riverrun.model.errors import MigrationError, SchemaError
+from riverrun.model.errors import DatabaseError, MigrationError, SchemaError
 from tests.migrations import expected_postgres
 from tests.migrations.catalogue import postgres_catalogue
 from tests.migrations.support import execute, query, versions
@@ -99,16 +99,17 @@ async def test_version_5_does_without_the_migration_table(postgres: Database) ->
     await Migrator(postgres).up(4)
     await execute(postgres, "drop table river_migration")
     step = Migrator(postgres).get_version(5)
-    await execute(postgres, step.up)
-    await execute(postgres, step.down)
+    await execute(postgres, step.sql("up", postgres.dialect))
+    await execute(postgres, step.sql("down", postgres.dialect))
     assert await query(postgres, "select to_regclass('river_migration')") == [(None,)]
 
 
 async def test_the_text_of_version_5_refuses_to_lose_other_lines(postgres: Database) -> None:
     await Migrator(postgres).up(5)
     await execute(postgres, "insert into river_migration (line, version) values ('pro', 1)")
-    with pytest.raises(Exception, match="Found non-main migration lines in the database"):
-        await execute(postgres, Migrator(postgres).get_version(5).down)
+    down = Migrator(postgres).get_version(5).sql("down", postgres.dialect)
+    with pytest.raises(DatabaseError, match="Found non-main migration lines in the database"):
+        await execute(postgres, down)
 
 
 async def test_jobs_without_args_or_tags_get_empty_ones(postgres: Database) -> None:
@@ -153,7 +154,7 @@ async def test_a_state_is_unique_exactly_where_its_bit_says_so(
 ) -> None:
     await Migrator(postgres).up()
     sql = (
-        f"select river_job_state_in_bitmask({bit}::bit(8), '{state}'),"  # noqa: S608
+        f"select river_job_state_in_bitmask({bit}::bit(8), '{state}'),"
         f" river_job_state_in_bitmask({255 - bit}::bit(8), '{state}')"
     )
     assert await query(postgres, sql) == [(True, False)]

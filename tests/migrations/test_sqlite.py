@@ -19,6 +19,9 @@ insert into river_job (
 )
 values (json('{"n": 1}'), '["a"]', '[{"at": 1}]', 'kept', 3, '{"m": 1}', '["t"]', x'01', 255)
 """
+INSERT_UNIQUE = """
+insert or ignore into river_job (kind, state, finalized_at, unique_key, unique_states)
+values """
 SELECT = """
 select id, json(args), json(attempted_by), json(errors), kind, max_attempts, json(metadata),
     json(tags), hex(unique_key), unique_states, state
@@ -95,7 +98,8 @@ async def test_an_id_does_not_come_back_from_version_8_on(sqlite: Database) -> N
     insert = "insert into river_job (kind) values ('a')"
     await execute(sqlite, f"{insert}; {insert}")
     await Migrator(sqlite).up(8)
-    await execute(sqlite, f"delete from river_job; {insert}")
+    await execute(sqlite, "delete from river_job")
+    await execute(sqlite, insert)
     assert await query(sqlite, "select id from river_job") == [(3,)]
     await Migrator(sqlite).down(7)
     assert await query(sqlite, "select * from sqlite_sequence where name = 'river_job'") == []
@@ -129,15 +133,25 @@ async def test_version_8_does_not_go_down_where_river_pro_is_installed(sqlite: D
     assert await recorded(sqlite) == [1, 2, 3, 4, 5, 6, 7, 8]
 
 
-@pytest.mark.parametrize("bit", range(8))
-async def test_a_state_is_unique_exactly_where_its_bit_says_so(sqlite: Database, bit: int) -> None:
+@pytest.mark.parametrize(
+    ("state", "bit"),
+    [
+        ("available", 1),
+        ("cancelled", 2),
+        ("completed", 4),
+        ("discarded", 8),
+        ("pending", 16),
+        ("retryable", 32),
+        ("running", 64),
+        ("scheduled", 128),
+    ],
+)
+async def test_a_state_is_unique_exactly_where_its_bit_says_so(
+    sqlite: Database, state: str, bit: int
+) -> None:
     await Migrator(sqlite).up()
-    states = "available cancelled completed discarded pending retryable running scheduled".split()
-    state, final = states[bit], states[bit] in {"cancelled", "completed", "discarded"}
-    insert = (
-        "insert or ignore into river_job (kind, state, finalized_at, unique_key, unique_states)"
-        f" values ('a', '{state}', {'1' if final else 'null'}, x'01', {{}})"  # noqa: S608
-    )
-    for states_with_bit in (1 << bit, 1 << bit, 255 - (1 << bit)):
-        await execute(sqlite, insert.format(states_with_bit))
+    finalized_at = "'now'" if state in {"cancelled", "completed", "discarded"} else "null"
+    for states in (bit, bit, 255 - bit):
+        values = f"('a', '{state}', {finalized_at}, x'01', {states})"
+        await execute(sqlite, INSERT_UNIQUE + values)
     assert await query(sqlite, "select count(*) from river_job") == [(2,)]

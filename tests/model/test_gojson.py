@@ -20,7 +20,6 @@ from riverrun.model.gojson import (
     go_float,
 )
 
-
 TEXTS = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]))
 EXACT_FLOATS = st.floats(-(2.0**53), 2.0**53)
 VALUES = st.recursive(
@@ -119,7 +118,9 @@ def test_a_text_that_looks_like_a_time_is_left_alone() -> None:
     assert encode_args({"x": text}) == f'{{"x":"{text}"}}'
 
 
-@pytest.mark.parametrize("digits", ["1" * 30, "1e400", "0.1234567890123456789012345678901234", "1.10"])
+@pytest.mark.parametrize(
+    "digits", ["1" * 30, "1e400", "0.1234567890123456789012345678901234", "1.10"]
+)
 def test_raw_numbers_keep_every_digit(digits: str) -> None:
     assert encode_args({"x": msgspec.Raw(digits.encode()), "y": 1.0}) == f'{{"x":{digits},"y":1}}'
 

@@ -1,8 +1,11 @@
 """Short words for tests of what is asked of the database."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
+
+import asyncpg
 
 from riverrun.drivers.operations import Operations
 from riverrun.drivers.operations.jobs import Finish, InsertedJob
@@ -11,6 +14,7 @@ from riverrun.model.event import EventKind
 from riverrun.model.insert import JobInsert
 from riverrun.model.job import JobRow, JobState
 from riverrun.model.lifecycle import JobUpdate
+from riverrun.model.notification import TOPICS
 
 NOW = datetime(2026, 8, 5, 12, tzinfo=UTC)
 EVERYTHING_UNIQUE = 255
@@ -89,3 +93,23 @@ async def select(db: Database, sql: str) -> list[Any]:
 
 def _nothing(_rows: Sequence[Any]) -> None:
     return None
+
+
+@asynccontextmanager
+async def notifications_of(db: Database, url: str) -> AsyncIterator[list[tuple[str, str]]]:
+    """The messages sent within, complete when it is left: topic and payload, in order."""
+    messages: list[tuple[str, str]] = []
+    if not db.dialect.is_postgres:
+        yield messages
+        sent = "select topic, payload from river_notification order by id"
+        messages += [tuple(row) for row in await select(db, sent)]
+        return
+    connection: Any = await asyncpg.connect(url)
+    for topic in TOPICS:
+        await connection.add_listener(
+            f"public.{topic}", lambda *sent: messages.append((sent[2].split(".")[1], sent[3]))
+        )
+    yield messages
+    # The server answers on this connection only after it has delivered what was sent before.
+    await connection.fetch("select 1")
+    await connection.close()

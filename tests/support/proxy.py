@@ -10,9 +10,7 @@ class Proxy:
     """Passes bytes on both ways until `freeze`; the sockets stay open and nothing arrives any more."""
 
     def __init__(self, server_url: str) -> None:
-        parts = urlsplit(server_url)
-        self._target = parts.hostname or "localhost", parts.port or 5432
-        self._parts = parts
+        self._server = urlsplit(server_url)
         self._flowing = asyncio.Event()
         self._flowing.set()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -24,20 +22,23 @@ class Proxy:
     def thaw(self) -> None:
         self._flowing.set()
 
+    async def cut(self) -> None:
+        """Break every connection; returns when the sockets are closed."""
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
     async def serve(self) -> asyncio.Server:
         server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
         port: int = server.sockets[0].getsockname()[1]
-        user = f"{self._parts.netloc.rpartition('@')[0]}@" if "@" in self._parts.netloc else ""
-        self.url = self._parts._replace(netloc=f"{user}127.0.0.1:{port}").geturl()
+        user, at, _host = self._server.netloc.rpartition("@")
+        self.url = self._server._replace(netloc=f"{user}{at}127.0.0.1:{port}").geturl()
         return server
 
-    def cut(self) -> None:
-        """Break every connection."""
-        for task in self._tasks:
-            task.cancel()
-
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        there, back = await asyncio.open_connection(*self._target)
+        host, port = self._server.hostname or "localhost", self._server.port or 5432
+        there, back = await asyncio.open_connection(host, port)
         for source, target in ((reader, back), (there, writer)):
             task = asyncio.create_task(self._pass_on(source, target))
             self._tasks.add(task)
@@ -51,7 +52,9 @@ class Proxy:
                     target.write(piece)
                     await target.drain()
         finally:
-            target.close()
+            target.transport.abort()
+            with suppress(OSError):
+                await target.wait_closed()
 
 
 @asynccontextmanager
@@ -63,5 +66,4 @@ async def proxy_to(server_url: str) -> AsyncIterator[Proxy]:
         yield proxy
     finally:
         server.close()
-        proxy.thaw()
-        proxy.cut()
+        await proxy.cut()

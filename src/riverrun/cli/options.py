@@ -1,7 +1,7 @@
 """What several commands have in common: how much they say, durations, and the database they open."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 
@@ -89,14 +89,11 @@ def database_at(url: str, schema: str | None = None) -> Database:
         return open_database(url, schema=schema)
 
 
-class _keep_level:  # noqa: N801 - it is a callback with a memory, used like a function
-    """Remembers the level that a flag asks for, for this run of the program."""
+def _keep_level(level: int) -> Callable[[click.Context, click.Parameter, bool], None]:
+    """A callback that remembers the level which its flag asks for."""
 
-    def __init__(self, level: int) -> None:
-        self._level = level
-
-    def __call__(self, ctx: click.Context, param: click.Parameter, value: bool) -> None:  # noqa: FBT001
-        if not value:
-            return
-        if ctx.meta.setdefault(_LEVEL, self._level) != self._level:
+    def keep(ctx: click.Context, _param: click.Parameter, value: bool) -> None:
+        if value and ctx.meta.setdefault(_LEVEL, level) != level:
             raise click.UsageError("--verbose and --debug exclude each other; give one", ctx)
+
+    return keep

@@ -1,9 +1,9 @@
 """What the signals of the operating system mean to a process that works jobs.
 
-    first SIGINT or SIGTERM     stop: fetch no more, let running jobs end
-    second                      stop now: cancel running jobs
-    third                       end the process, whatever it is doing
-    SIGTSTP                     fetch no more, and stay alive until told to stop
+first SIGINT or SIGTERM     stop: fetch no more, let running jobs end
+second                      stop now: cancel running jobs
+third                       end the process, whatever it is doing
+SIGTSTP                     fetch no more, and stay alive until told to stop
 """
 
 import asyncio
@@ -27,9 +27,9 @@ class StopSignals:
     def __init__(self, *, on_quiet: Callable[[], None] | None = None) -> None:
         self.first = asyncio.Event()
         self.second = asyncio.Event()
-        self._calls: dict[signal.Signals, Callable[[], None]] = {
-            each: self._on_stop for each in STOP_SIGNALS
-        }
+        self._calls: dict[signal.Signals, Callable[[], None]] = dict.fromkeys(
+            STOP_SIGNALS, self._on_stop
+        )
         if on_quiet is not None and QUIET_SIGNAL is not None:
             self._calls[QUIET_SIGNAL] = on_quiet
 

@@ -5,10 +5,9 @@ failure or a kill leaves every version either whole or absent. Whether it is sti
 again inside that transaction, under a lock: of two programs that migrate at once, one does the work.
 """
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+import time
 
 from riverrun.drivers.dialect import Dialect
 from riverrun.drivers.migration import (
@@ -32,8 +31,6 @@ from riverrun.model.errors import (
     SchemaError,
     UniqueConflictError,
 )
-
-T = TypeVar("T")
 
 _LINES_SINCE = 5
 _OLDEST_USABLE = 7
@@ -107,7 +104,7 @@ class Migrator:
         steps = plan_down(self._known, await self._applied(), target_version, max_steps)
         if self._needs_only_main(steps):
             # Asked before the first step, so that a refusal leaves everything as it was.
-            await self._read(self._refuse_other_lines())
+            await self._database.transact(self._refuse_other_lines())
         return await self._walk(steps, "down", dry_run=dry_run)
 
     async def validate(self, target_version: int | None = None) -> ValidationResult:
@@ -144,11 +141,16 @@ class Migrator:
         return migration(self._log.line, self._dialect.name, version)
 
     async def _applied(self) -> list[int]:
-        return await self._read(self._log.applied())
+        """The applied versions, without waiting for anybody as long as they can be read."""
+        try:
+            return await drive(self._database, self._log.applied())
+        except SchemaError:
+            # Somebody is changing the very table; ask again when they have finished.
+            return await self._database.transact(self._applied_in_turn())
 
-    async def _read(self, script: Script[T]) -> T:
-        """Run a script that only looks, outside of any transaction: looking must not wait for writers."""
-        return await drive(self._database, script)
+    def _applied_in_turn(self) -> Script[list[int]]:
+        yield from self._log.lock()
+        return (yield from self._log.applied())
 
     async def _walk(
         self, steps: Sequence[Migration], direction: Direction, *, dry_run: bool

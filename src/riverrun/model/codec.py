@@ -163,7 +163,18 @@ def _functions(args_class: type[A]) -> tuple[Callable[[A], str], Callable[[str],
             f"{args_class.__qualname__} cannot be read from JSON: it has a field of type {foreign}; "
             f"use plain types, dataclasses or Structs"
         )
-    return encode_args, decode
+    fields: tuple[Any, ...] | None = getattr(args_class, "__attrs_attrs__", None)
+    return (encode_args if fields is None else _attrs_encoder(fields)), decode
+
+
+def _attrs_encoder(fields: tuple[Any, ...]) -> Callable[[object], str]:
+    """Writes attrs objects in the order of their declaration, which msgspec does not keep."""
+    names = [field.name for field in fields]
+
+    def encode(args: object) -> str:
+        return encode_args({name: getattr(args, name) for name in names}, sort=False)
+
+    return encode
 
 
 def _foreign_type(node: object, seen: set[int]) -> str | None:
@@ -210,6 +221,6 @@ def _pydantic_functions(
             fields = args.model_dump(mode="json", by_alias=True, round_trip=True, warnings="error")
         except Exception as error:
             raise PayloadError(f"{args_class.__qualname__}: {error}") from error
-        return encode_args(fields)
+        return encode_args(fields, sort=False)
 
     return encode, args_class.model_validate_json

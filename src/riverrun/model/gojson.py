@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from datetime import UTC, datetime
-from typing import Any, NoReturn, cast
+from typing import Any, Literal, NoReturn, cast
 
 import msgspec
 
@@ -27,8 +27,10 @@ Selection = Sequence[str | Sequence[str]]
 
 _Tree = dict[str, "_Tree | str"]
 
-_encoder = msgspec.json.Encoder(order="deterministic")
-_plain_encoder = msgspec.json.Encoder()  # for what was sorted already
+_Order = Literal["deterministic"] | None
+
+_encoder = msgspec.json.Encoder()
+_sorting_encoder = msgspec.json.Encoder(order="deterministic")
 _maybe_foreign = re.compile(rb"[<>&\xe2\\]|[:,\[](?:null\b|-?\d+[.e])")
 _string_or_number = re.compile(r'"(?:[^"\\]|\\.)*"|-?\d[\d.eE+-]*')
 _nul_escape = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
@@ -47,12 +49,14 @@ _MAX_PLAIN_FLOAT = 1e21
 _MIN_PLAIN_FLOAT = 1e-6
 
 
-def encode_json(value: object, *, name: str, limit: int = MAX_JSON_BYTES) -> str:
+def encode_json(value: object, *, name: str, limit: int = MAX_JSON_BYTES, sort: bool = True) -> str:
     """The JSON that Go would write for `value`; raises `PayloadError` with `name` and the path.
 
-    Text given as `msgspec.Raw` keeps its numbers digit by digit, however large.
+    Text given as `msgspec.Raw` keeps its numbers digit by digit, however large. Without `sort`,
+    dictionaries keep their order: for objects that msgspec takes for dictionaries.
     """
-    encoded = _encode(value, name)
+    order: _Order = "deterministic" if sort else None
+    encoded = _encode(value, name, order)
     if len(encoded) > limit:
         raise PayloadError(
             f"{name}: {len(encoded)} bytes of JSON are more than the limit of {limit}; store large "
@@ -60,12 +64,14 @@ def encode_json(value: object, *, name: str, limit: int = MAX_JSON_BYTES) -> str
         )
     if _maybe_foreign.search(encoded) is None:
         return encoded.decode()
-    return _go_form(value, encoded.decode(), name)
+    return _go_form(value, encoded.decode(), name, order)
 
 
-def encode_args(value: object, *, name: str = "args", limit: int = MAX_JSON_BYTES) -> str:
+def encode_args(
+    value: object, *, name: str = "args", limit: int = MAX_JSON_BYTES, sort: bool = True
+) -> str:
     """The same for args and metadata, which must be JSON objects."""
-    text = encode_json(value, name=name, limit=limit)
+    text = encode_json(value, name=name, limit=limit, sort=sort)
     if text[0] != "{":
         raise PayloadError(f"{name}: a {type(value).__name__} does not encode to a JSON object")
     return text
@@ -102,7 +108,7 @@ def canonical_args(text: str, selection: Selection | None = None) -> str:
     Keys are sorted on the first level; values are copied as they stand, nested order untouched.
     Selected fields that are missing are left out; if all are, the result is empty.
     """
-    members = dict(_first_wins(_members(text)))
+    members = _first_wins(_members(text))
     if selection is None:
         return _write_tree({key: members[key] for key in sorted(members)})
     tree: _Tree = {}
@@ -117,7 +123,9 @@ def check_selection(selection: Selection) -> list[tuple[str, ...]]:
     """The selected paths, sorted; raises `ValidationError` if one is empty or leads into another."""
     if isinstance(selection, str | bytes):
         raise ValidationError(f"by_args: give a list of fields, such as [{selection!r}]")
-    paths = sorted({_as_path(entry) for entry in selection}, key=".".join)
+    paths = sorted(
+        {_as_path(entry) for entry in selection}, key=lambda path: (".".join(path), path)
+    )
     for path in paths:
         for other in paths:
             if path != other and other[: len(path)] == path:
@@ -142,13 +150,12 @@ def go_float(number: float) -> str:
     return text.removesuffix(".0")
 
 
-def _encode(value: object, name: str) -> bytes:
+def _encode(value: object, name: str, order: _Order) -> bytes:
     try:
         try:
-            return _encoder.encode(value)
+            return (_encoder if order is None else _sorting_encoder).encode(value)
         except TypeError:  # also keys that are not strings, which Go sorts as text
-            builtins = msgspec.to_builtins(value, str_keys=True, order="deterministic")
-            return _plain_encoder.encode(builtins)
+            return _encoder.encode(msgspec.to_builtins(value, str_keys=True, order=order))
     except UnicodeEncodeError as error:
         _refuse_unstorable(value, name)
         raise PayloadError(f"{name}: half of a surrogate pair cannot be stored") from error
@@ -158,14 +165,14 @@ def _encode(value: object, name: str) -> bytes:
         raise PayloadError(f"{name} cannot be encoded as JSON: {error}") from error
 
 
-def _go_form(value: object, text: str, name: str) -> str:
+def _go_form(value: object, text: str, name: str, order: _Order) -> str:
     if "null" in text and _null.search(text) and _holds_non_finite(value):
         _refuse_unstorable(value, name)
     if "\\u0000" in text and _nul_escape.search(text):
         _refuse_unstorable(value, name)
         raise PayloadError(f"{name} holds the character NUL, which databases cannot store")
     if _padded_time.search(text):
-        text = _with_go_times(value, text)
+        text = _with_go_times(value, text, order)
     if _foreign_number.search(text):
         text = _string_or_number.sub(_go_token, text)
     return text.translate(_html_escapes) if _html.search(text) else text
@@ -199,14 +206,12 @@ def _go_token(match: re.Match[str]) -> str:
     return go_float(number) if ours else token
 
 
-def _with_go_times(value: object, text: str) -> str:
+def _with_go_times(value: object, text: str, order: _Order) -> str:
     try:
-        builtins = msgspec.to_builtins(
-            value, builtin_types=(datetime,), str_keys=True, order="deterministic"
-        )
+        builtins = msgspec.to_builtins(value, builtin_types=(datetime,), str_keys=True, order=order)
     except TypeError:  # raw JSON inside: its author wrote the times as they are meant
         return text
-    return _plain_encoder.encode(_replace_times(builtins)).decode()
+    return _encoder.encode(_replace_times(builtins)).decode()
 
 
 def _replace_times(value: Any) -> Any:
@@ -307,7 +312,7 @@ def _members(text: str) -> list[tuple[str, str]]:
 def _scan_members(text: str, position: int) -> Iterator[tuple[str, str]]:
     position = _after_blank(text, position)
     while text[position : position + 1] != "}":
-        position = _after_blank(text, position + (text[position] == ","))
+        position = _after_blank(text, position + text.startswith(",", position))
         key, position = _read_value(text, position)
         start = _after_blank(text, _after_blank(text, position) + 1)
         _, end = _read_value(text, start)

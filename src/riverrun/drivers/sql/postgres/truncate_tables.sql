@@ -1,0 +1,1 @@
+truncate /*schema*/river_job, /*schema*/river_leader, /*schema*/river_notification, /*schema*/river_queue
