@@ -40,6 +40,12 @@ join pg_class c on c.oid = t.tgrelid
 where c.relnamespace = %(schema)s::regnamespace and not t.tgisinternal
 order by 1
 """
+_LISTS: tuple[tuple[str, LiteralString], ...] = (
+    ("tables", _TABLES),
+    ("types", _TYPES),
+    ("functions", _FUNCTIONS),
+    ("triggers", _TRIGGERS),
+)
 _COLUMNS: LiteralString = """
 select c.relname || ' columns', a.attname || ' ' || format_type(a.atttypid, a.atttypmod)
     || case when a.attnotnull then ' not null' else '' end
@@ -72,12 +78,7 @@ def postgres_catalogue(url: str, schema: str = "public") -> Catalogue:
     found: Catalogue = {}
     params = {"schema": f'"{schema}"', "name": schema}
     with psycopg.connect(url, options=f'-csearch_path="{schema}"') as connection:
-        for heading, query in (
-            ("tables", _TABLES),
-            ("types", _TYPES),
-            ("functions", _FUNCTIONS),
-            ("triggers", _TRIGGERS),
-        ):
+        for heading, query in _LISTS:
             if rows := connection.execute(query, params).fetchall():
                 found[heading] = [_bare(str(row[0]), schema) for row in rows]
         for query in (_COLUMNS, _CONSTRAINTS, _INDEXES):

@@ -34,9 +34,8 @@ def test_migrate_up_says_what_it_applied(url: str) -> None:
     result = run("migrate-up", url)
     lines = result.output.splitlines()
     assert (result.exit_code, len(lines)) == (0, 8)
-    assert re.fullmatch(
-        r"applied migration 006 \[up\] bulk unique {41}\[[\d.]+(ms|µs|s)\]", lines[5]
-    )
+    assert re.fullmatch(r"applied migration 006 \[up\] bulk unique +\[[\d.]+(ms|µs|s)\]", lines[5])
+    assert len({line.rindex("[") for line in lines}) == 1
     assert run("migrate-up", url).output == "no migrations to apply\n"
 
 

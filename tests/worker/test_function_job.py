@@ -3,7 +3,7 @@
 import inspect
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -139,7 +139,7 @@ def generator(a: int) -> Iterator[int]:
         (star, r"star\(\): \*args: int cannot be stored"),
         (double_star, r"\*\*kwargs: int cannot be stored"),
         (positional_only, "a: int cannot be stored"),
-        (unannotated, "'a' has no annotation"),
+        (cast("Any", unannotated), "'a' has no annotation"),
         (late_job, "the job must be the first parameter"),
         (unknown_type, "name 'Gone' is not defined"),
         (foreign, "cannot be read from JSON"),

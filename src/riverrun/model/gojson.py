@@ -32,7 +32,7 @@ _Order = Literal["deterministic"] | None
 _encoder = msgspec.json.Encoder()
 _sorting_encoder = msgspec.json.Encoder(order="deterministic")
 _maybe_foreign = re.compile(rb"[<>&\xe2\\]|[:,\[](?:null\b|-?\d+[.e])")
-_string_or_number = re.compile(r'"(?:[^"\\]|\\.)*"|-?\d[\d.eE+-]*')
+_string_or_number = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"|-?\d[\d.eE+-]*')
 _nul_escape = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
 _padded_time = re.compile(r':\d\d\.\d*0(?:Z|[+-]\d\d:\d\d)"')
 _foreign_number = re.compile(r"[:,\[]-?\d+(?:\.0(?!\d)|(?:\.\d+)?e)")
