@@ -19,7 +19,12 @@ async def make_client(database_url: str, workers: Workers) -> AsyncIterator[Make
     clients: list[Client] = []
 
     def make(**options: Any) -> Client:
-        settings = {"workers": workers, "queues": {"default": 10}, "hard_stop_timeout": 1, **options}
+        settings = {
+            "workers": workers,
+            "queues": {"default": 10},
+            "hard_stop_timeout": 1,
+            **options,
+        }
         clients.append(Client(database_url, **settings))
         return clients[-1]
 

@@ -7,7 +7,7 @@ import pytest
 from riverrun.runtime.groups import Together, running, start_all, stop_all, wait_all_started
 from riverrun.runtime.scope import Cause
 from riverrun.runtime.service import Service, ServiceState, StopFromWithin
-from tests.contract.services import Broken, Deaf, Dying, Gated, Obedient, Slow
+from tests.contract.small_services import Broken, Deaf, Dying, Gated, Obedient, Slow
 
 
 async def test_S_008_when_one_fails_to_start_those_before_it_are_stopped() -> None:

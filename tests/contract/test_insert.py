@@ -1,9 +1,9 @@
 """Inserting, on both databases."""
 
 import asyncio
+import math
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-import math
 from typing import Annotated, Any, ClassVar
 
 import attrs

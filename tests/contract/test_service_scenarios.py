@@ -1,7 +1,10 @@
 """The contract of a service, on small ones that fail, hang and misbehave."""
 
 import asyncio
+import contextlib
+import gc
 import random
+import weakref
 from collections.abc import Callable
 
 import pytest
@@ -9,7 +12,7 @@ import pytest
 from riverrun.model.errors import LifecycleError
 from riverrun.runtime.scope import Cause, Scope
 from riverrun.runtime.service import Run, Service, ServiceState, ServiceStopped, StopFromWithin
-from tests.contract.services import Broken, Deaf, Dying, Gated, Obedient, Slow
+from tests.contract.small_services import Broken, Deaf, Dying, Gated, Obedient, Slow
 
 
 async def test_S_002_the_body_ends_once_however_often_it_is_stopped() -> None:
@@ -299,7 +302,8 @@ async def test_returning_before_ready_is_a_failed_start() -> None:
 async def test_a_body_that_swallows_the_stop_of_its_start_did_not_start() -> None:
     class Stubborn(Gated):
         async def run(self) -> None:
-            await asyncio.gather(super().run(), return_exceptions=True)
+            with contextlib.suppress(asyncio.CancelledError):
+                await super().run()
             self.ready()
 
     service = Stubborn()
@@ -386,6 +390,34 @@ async def test_a_spawned_task_that_fails_ends_the_run_with_its_error() -> None:
     with pytest.raises(OSError, match="child failed"):
         await service.wait()
     assert (service.cause, service.ends) == (Cause.CRASH, 1)
+
+
+async def test_the_first_error_is_the_one_that_counts(caplog: pytest.LogCaptureFixture) -> None:
+    class Worse(Obedient):
+        async def run(self) -> None:
+            self.spawn(self.fail())
+            await super().run()
+            raise OSError("second")
+
+        async def fail(self) -> None:
+            await self.started.wait()
+            raise OSError("first")
+
+    service = Worse()
+    await service.start()
+    with pytest.raises(OSError, match="first"):
+        await service.wait()
+    assert "OSError: second" in caplog.text
+
+
+async def test_an_ended_run_is_forgotten_by_the_scope_around_it() -> None:
+    scope, service = Scope(), Obedient()
+    ended = weakref.ref(await service.start(scope))
+    await service.stop()
+    await service.start(scope)
+    gc.collect()
+    assert ended() is None
+    await service.stop()
 
 
 async def test_nothing_can_be_spawned_for_a_run_that_is_over() -> None:

@@ -16,9 +16,7 @@ class Wait:
     kind: ClassVar[str] = "wait"
 
 
-async def test_a_soft_stop_lets_running_jobs_end(
-    workers: Workers, make_client: MakeClient
-) -> None:
+async def test_a_soft_stop_lets_running_jobs_end(workers: Workers, make_client: MakeClient) -> None:
     started, release = asyncio.Event(), asyncio.Event()
 
     @workers.work(Wait)

@@ -90,7 +90,7 @@ async def test_a_connection_of_an_unknown_kind_is_refused_with_what_is_known(
     database_url: str,
 ) -> None:
     async with Client(database_url) as client:
-        with pytest.raises(UnsupportedError, match="asyncpg|apsw"):
+        with pytest.raises(UnsupportedError, match=r"asyncpg|apsw"):
             await client.insert(Order(1), tx=object())
 
 

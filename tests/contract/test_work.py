@@ -1,9 +1,9 @@
 """What becomes of jobs that are worked, on both databases."""
 
 import asyncio
+import threading
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-import threading
 from typing import Any, ClassVar
 
 from riverrun import (
@@ -70,7 +70,9 @@ async def test_a_failure_is_recorded_and_retried_about_a_second_later(
     assert "ValueError: not yet" in done.errors[0].trace
 
 
-async def test_a_later_failure_waits_as_retryable(workers: Workers, make_client: MakeClient) -> None:
+async def test_a_later_failure_waits_as_retryable(
+    workers: Workers, make_client: MakeClient
+) -> None:
     class Patient(Worker[Work]):
         async def work(self, job: Job[Work]) -> None:
             raise RuntimeError("down")
@@ -245,7 +247,9 @@ async def test_exceptions_of_any_class_end_only_their_job(
 
     @workers.work(Work)
     async def work(job: Job[Work]) -> None:
-        raise {"exit": SystemExit(3), "rude": Rude(), "nul": ValueError("a\0b\ud800")}[job.args.what]
+        raise {"exit": SystemExit(3), "rude": Rude(), "nul": ValueError("a\0b\ud800")}[
+            job.args.what
+        ]
 
     async with make_client() as client, client.subscribe() as events:
         for what in ("exit", "rude", "nul"):
@@ -288,7 +292,10 @@ async def test_queues_never_run_more_than_their_workers(
         await asyncio.sleep(0)  # noqa: TID251 - job body
         running[job.queue] -= 1
 
-    async with make_client(queues={"default": 2, "mail": 1}) as client, client.subscribe() as events:
+    async with (
+        make_client(queues={"default": 2, "mail": 1}) as client,
+        client.subscribe() as events,
+    ):
         for queue in ("default", "mail") * 10:
             await client.insert(Work(), queue=queue)
         for _ in range(20):

@@ -3,26 +3,24 @@
 import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
-from urllib.parse import urlsplit
 
+import asyncpg  # type: ignore[import-untyped]
 import pytest
 
 from riverrun.drivers.asyncpg import AsyncpgDatabase
+from riverrun.drivers.asyncpg_pool import AsyncpgPool
 from riverrun.drivers.statement import Script, Statement, nothing, one
 from riverrun.model.errors import (
-    ConfigurationError,
     DatabaseDataError,
     DatabaseError,
     DatabaseUnavailableError,
     LifecycleError,
     OutcomeUnknownError,
-    RiverError,
-    SchemaError,
-    UniqueConflictError,
 )
 from tests.support.proxy import proxy_to
 
-LOCK = 20_260_101
+driver: Any = asyncpg
+
 PID = "select pg_backend_pid()"
 SLEEP = "select pg_sleep(60)"
 
@@ -55,13 +53,16 @@ def tell(sql: str) -> Statement[None]:
 def script(*statements: Statement[Any]) -> Script[list[Any]]:
     answers: list[Any] = []
     for statement in statements:
-        answers.append((yield statement))
+        answer = yield statement
+        answers.append(answer)
     return answers
 
 
 async def is_asked(observer: AsyncpgDatabase, pid: int, sql: str) -> None:
     """Return once the session `pid` is busy with `sql`."""
-    busy = "select count(*) from pg_stat_activity where pid = $1 and query = $2 and state = 'active'"
+    busy = (
+        "select count(*) from pg_stat_activity where pid = $1 and query = $2 and state = 'active'"
+    )
     while not await observer.run(ask(busy, pid, sql)):
         pass
 
@@ -207,7 +208,9 @@ async def test_an_exhausted_pool_says_so(
     pid = await database.run(ask(PID))
     holder = asyncio.create_task(database.run(ask(SLEEP)))
     await is_asked(observer, pid, SLEEP)
-    with pytest.raises(DatabaseUnavailableError, match=r"none of the pool's 1 connections.*max_size"):
+    with pytest.raises(
+        DatabaseUnavailableError, match=r"none of the pool's 1 connections.*max_size"
+    ):
         await database.run(ask("select 1", timeout=0.01))
     await cancel(holder)
 
@@ -256,9 +259,40 @@ async def test_a_storm_of_cancellations_leaves_the_pool_whole(
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
     assert await asyncio.gather(*(database.run(ask("select 7")) for _ in "ab")) == [7, 7]
-    busy = "select count(*) from pg_stat_activity where application_name = 'storm' and state <> 'idle'"
+    busy = (
+        "select count(*) from pg_stat_activity where application_name = 'storm' and state <> 'idle'"
+    )
     assert await observer.run(ask(busy)) == 0
     await database.close()
+
+
+# Idle and lent connections
+
+
+async def test_a_connection_that_is_idle_too_long_is_closed(postgres_url: str) -> None:
+    pool = AsyncpgPool(lambda: driver.connect(postgres_url), max_size=1, idle_lifetime=0.01)
+    closed = asyncio.Event()
+    connection = await pool.acquire()
+
+    def note(_connection: object) -> None:
+        closed.set()
+
+    connection.add_termination_listener(note)
+    pool.release(connection)
+    await closed.wait()
+    assert await pool.acquire() is not connection
+    await pool.close()
+
+
+async def test_closing_cuts_off_what_is_still_asked(
+    database: AsyncpgDatabase, observer: AsyncpgDatabase
+) -> None:
+    pid = await database.run(ask(PID))
+    task = asyncio.create_task(database.run(ask(SLEEP)))
+    await is_asked(observer, pid, SLEEP)
+    await database.close()
+    with pytest.raises(DatabaseUnavailableError):
+        await task
 
 
 # Loss
@@ -311,91 +345,3 @@ async def test_opening_and_closing_twice_is_harmless(database: AsyncpgDatabase) 
     await database.close()
     await database.open()
     assert await database.run(ask(PID)) != pid
-
-
-@pytest.mark.parametrize(
-    ("change", "error", "says"),
-    [
-        ({"netloc": "127.0.0.1:1"}, DatabaseUnavailableError, "is the server running"),
-        ({"path": "/no_such_database"}, ConfigurationError, "createdb"),
-        ({"query": "no_such_setting=1"}, ConfigurationError, "remove the option"),
-        ({"query": "sslmode=sometimes"}, ConfigurationError, "`sslmode` parameter must be one of"),
-        ({"netloc": "me:top/secret@127.0.0.1"}, ConfigurationError, "write special characters"),
-    ],
-)
-async def test_opening_says_what_is_wrong(
-    postgres_url: str, change: dict[str, str], error: type[RiverError], says: str
-) -> None:
-    url = urlsplit(postgres_url)._replace(**change).geturl()
-    with pytest.raises(error, match=says) as refused:
-        await AsyncpgDatabase(url).open()
-    assert "secret" not in f"{refused.value} {refused.value.__cause__}"
-
-
-# Errors
-
-
-@pytest.mark.parametrize(
-    ("sql", "params", "error"),
-    [
-        ("select $1::text", ["\0"], DatabaseDataError),
-        ("select $1::text", ["\ud800"], DatabaseDataError),
-        ("select $1::int", [2**40], DatabaseDataError),
-        ("select $1::text::jsonb", [r'{"a": "\u0000"}'], DatabaseDataError),
-        ("select $1::text::jsonb", ["{"], DatabaseDataError),
-        ("select 1 from no_such_table", [], SchemaError),
-        ("select 1 from no_such_schema.a", [], SchemaError),
-        ("select 'a'::no_such_type", [], SchemaError),
-        ("select no_such_function()", [], SchemaError),
-        ("select no_such_column from pg_class", [], SchemaError),
-        ("select pg_cancel_backend(pg_backend_pid())", [], DatabaseUnavailableError),
-        ("selekt", [], DatabaseError),
-    ],
-)
-async def test_errors_are_ours(
-    database: AsyncpgDatabase, sql: str, params: list[object], error: type[DatabaseError]
-) -> None:
-    with pytest.raises(error) as raised:
-        await database.run(ask(sql, *params))
-    assert type(raised.value) is error
-    assert str(raised.value).startswith("ask: ")
-    assert raised.value.__cause__ is not None
-
-
-@pytest.mark.parametrize(
-    ("code", "error"),
-    [
-        ("40001", DatabaseUnavailableError),
-        ("40P01", DatabaseUnavailableError),
-        ("25006", DatabaseUnavailableError),
-        ("53300", DatabaseUnavailableError),
-        ("08006", DatabaseUnavailableError),
-        ("54000", DatabaseDataError),
-        ("3F000", SchemaError),
-        ("23503", DatabaseError),
-    ],
-)
-async def test_the_code_decides(
-    database: AsyncpgDatabase, code: str, error: type[DatabaseError]
-) -> None:
-    with pytest.raises(error) as raised:
-        await database.run(tell(f"do $$ begin raise exception sqlstate '{code}'; end $$"))
-    assert type(raised.value) is error
-    assert raised.value.sqlstate == code
-
-
-async def test_the_unique_key_of_another_job_is_told_from_other_keys(
-    database: AsyncpgDatabase,
-) -> None:
-    await database.run(
-        tell("""
-            create temp table a (x int, y int);
-            create unique index river_job_unique_idx on a (x);
-            create unique index other_idx on a (y);
-            insert into a values (1, 1);
-        """)
-    )
-    with pytest.raises(UniqueConflictError):
-        await database.run(tell("insert into a values (1, 2)"))
-    with pytest.raises(DatabaseError, match="other_idx"):
-        await database.run(tell("insert into a values (2, 1)"))

@@ -43,8 +43,7 @@ async def retry(db: Database, job_id: int) -> JobRow | None:
 @pytest.mark.parametrize("state", WAITING)
 async def test_a_waiting_job_is_cancelled_at_once(db: Database, state: str) -> None:
     job = await a_job_in(db, state)
-    cancelled = await cancel(db, job.id)
-    assert cancelled == await get(db, job.id)
+    assert await cancel(db, job.id) == (cancelled := await get(db, job.id))
     assert (cancelled.state, cancelled.finalized_at) == (JobState.CANCELLED, later(1))
     assert cancelled.metadata == {"cancel_attempted_at": "2026-08-05T12:00:01Z"}
     assert (cancelled.errors, cancelled.scheduled_at) == ([], NOW)
@@ -91,8 +90,7 @@ async def test_clients_are_told_of_a_cancel_unless_the_job_has_ended(
 @pytest.mark.parametrize("state", [*ENDED, "pending", "retryable", "scheduled"])
 async def test_a_retried_job_is_available_now(db: Database, state: str) -> None:
     job = await a_job_in(db, state, ", attempt = 3")
-    retried = await retry(db, job.id)
-    assert retried == await get(db, job.id)
+    assert await retry(db, job.id) == (retried := await get(db, job.id))
     assert (retried.state, retried.finalized_at) == (JobState.AVAILABLE, None)
     assert (retried.scheduled_at, retried.attempt, retried.max_attempts) == (later(1), 3, 25)
 

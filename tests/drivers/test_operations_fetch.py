@@ -8,7 +8,7 @@ from riverrun.drivers.operations import Operations
 from riverrun.drivers.statement import Database
 from riverrun.model.errors import PayloadError
 from riverrun.model.job import JobState
-from tests.support.operations import NOW, a_job, change, fetch, get, insert, insert_all, later
+from tests.support.operations import a_job, change, fetch, insert, insert_all, later
 
 
 async def test_a_claimed_job_is_running_and_says_who_claimed_it(db: Database) -> None:
@@ -50,9 +50,7 @@ async def test_only_due_jobs_of_the_queue_are_claimed(db: Database) -> None:
 
 
 @pytest.mark.parametrize(("kinds", "found"), [(None, 2), ([], 0), (["a1"], 1), (["a1", "b1"], 2)])
-async def test_kinds_restrict_the_claim(
-    db: Database, kinds: list[str] | None, found: int
-) -> None:
+async def test_kinds_restrict_the_claim(db: Database, kinds: list[str] | None, found: int) -> None:
     await insert_all(db, a_job(kind="a1"), a_job(kind="b1"))
     assert len(await fetch(db, kinds=kinds)) == found
 

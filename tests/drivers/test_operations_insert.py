@@ -16,7 +16,6 @@ from tests.support.operations import (
     insert,
     insert_all,
     later,
-    select,
 )
 
 
@@ -37,7 +36,12 @@ async def test_a_job_is_returned_as_it_was_inserted(db: Database) -> None:
     )
     assert (job.queue, job.priority, job.max_attempts, job.attempt) == ("mail", 3, 7, 0)
     assert (job.state, job.scheduled_at, job.created_at) == ("scheduled", later(60), later(-1))
-    assert (job.tags, job.metadata, job.errors, job.attempted_by) == (["one", "two"], {"m": 1}, [], [])
+    assert (job.tags, job.metadata, job.errors, job.attempted_by) == (
+        ["one", "two"],
+        {"m": 1},
+        [],
+        [],
+    )
     assert job == await get(db, job.id)
 
 
@@ -148,5 +152,3 @@ async def test_fast_insert_leaves_out_what_is_held(db: Database) -> None:
 
 async def test_fast_insert_of_nothing_asks_nothing(db: Database) -> None:
     assert await db.transact(Operations(db.dialect).jobs.insert_fast([])) == 0
-
-

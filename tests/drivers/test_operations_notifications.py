@@ -37,7 +37,7 @@ async def test_old_rows_are_deleted_oldest_first_in_batches(db: Database) -> Non
         if db.dialect.is_postgres:
             await select(
                 db,
-                "insert into river_notification (created_at, payload, topic)"
+                "insert into river_notification (created_at, payload, topic)"  # noqa: S608
                 f" values ('{later(seconds)}', '{seconds}', 'river_insert')",
             )
         else:
@@ -46,4 +46,6 @@ async def test_old_rows_are_deleted_oldest_first_in_batches(db: Database) -> Non
     assert await db.run(delete(AN_HOUR, limit=2, now=later(3605))) == 2
     assert await db.run(delete(AN_HOUR, limit=2, now=later(3605))) == 1
     assert await db.run(delete(AN_HOUR, limit=2, now=later(3605))) == 0
-    assert [row[0] for row in await select(db, "select payload from river_notification")] == ["3600"]
+    assert [row[0] for row in await select(db, "select payload from river_notification")] == [
+        "3600"
+    ]

@@ -39,7 +39,6 @@ async def db(sqlite_database_url: str) -> AsyncIterator[Database]:
     await database.close()
 
 
-
 async def test_sqlite_holds_jsonb_and_three_digits(db: Database) -> None:
     await insert(db, a_job(tags=("abc",), encoded_metadata='{"m": 1}'))
     (row,) = await select(
@@ -48,6 +47,8 @@ async def test_sqlite_holds_jsonb_and_three_digits(db: Database) -> None:
         " from river_job",
     )
     assert tuple(row) == ("blob", 1, "blob", "blob", "2026-08-05 12:00:00.000")
+
+
 @pytest.mark.parametrize("column", ["args", "metadata", "errors", "tags", "attempted_by"])
 @pytest.mark.parametrize("rubbish", ["'rubbish{'", "x'00ff'"])
 async def test_a_row_of_rubbish_is_claimed_and_fails_alone(
@@ -79,7 +80,7 @@ async def test_times_in_older_forms_are_read_and_due(db: Database, text: str) ->
     [
         ("'rubbish{'", ["rubbish{"]),
         ("x'00ff'", ["X'00FF'"]),
-        ("jsonb('{\"error\": \"e\"}')", ["e"]),
+        ('jsonb(\'{"error": "e"}\')', ["e"]),
         ("'\"text\"'", ["text"]),
         ("jsonb('null')", []),
         ("'[]'", []),

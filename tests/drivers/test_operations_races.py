@@ -45,8 +45,9 @@ async def other(db: Database, postgres_database_url: str) -> AsyncIterator[async
 
 
 async def until_somebody_waits(other: asyncpg.Connection) -> None:
-    while not await other.fetchval("select count(*) from pg_locks where not granted"):
-        pass
+    async with asyncio.timeout(10):
+        while not await other.fetchval("select count(*) from pg_locks where not granted"):
+            pass
 
 
 async def test_a_job_locked_by_somebody_else_is_passed_over(
@@ -62,7 +63,7 @@ async def test_who_loses_the_race_to_cancel_gets_the_winners_row(
     db: Database, other: asyncpg.Connection, state: str
 ) -> None:
     job = await claim(db)
-    await other.execute(f"update river_job set state = '{state}', {FINALIZED}")
+    await other.execute(f"update river_job set state = '{state}', {FINALIZED}")  # noqa: S608
     cancel = Operations(db.dialect).jobs.cancel(job.id, now=NOW)
     losing = asyncio.ensure_future(db.transact(cancel))
     await until_somebody_waits(other)
@@ -90,7 +91,7 @@ async def test_an_end_that_waited_for_another_one_yields_to_it(
     db: Database, other: asyncpg.Connection
 ) -> None:
     job = await claim(db)
-    await other.execute(f"update river_job set state = 'discarded', {FINALIZED}")
+    await other.execute(f"update river_job set state = 'discarded', {FINALIZED}")  # noqa: S608
     item = a_finish(job, JobState.COMPLETED, metadata={"m": 1})
     losing = asyncio.ensure_future(finish(db, item))
     await until_somebody_waits(other)
@@ -127,7 +128,7 @@ async def test_a_fast_end_that_waited_for_another_one_yields_to_it(
 ) -> None:
     job = await claim(db)
     assert job.attempted_at is not None
-    await other.execute(f"update river_job set state = 'cancelled', {FINALIZED}")
+    await other.execute(f"update river_job set state = 'cancelled', {FINALIZED}")  # noqa: S608
     complete = Operations(db.dialect).jobs.complete([(job.id, job.attempt, job.attempted_at)])
     losing = asyncio.ensure_future(db.run(complete))
     await until_somebody_waits(other)

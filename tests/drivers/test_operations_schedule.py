@@ -131,5 +131,3 @@ async def test_a_key_without_states_is_not_unique(db: Database) -> None:
     jobs = [await insert(db, a_unique_job(mask=0, state=SCHEDULED)) for _ in range(2)]
     await schedule(db)
     assert await states(db, *jobs) == ["available"] * 2
-
-

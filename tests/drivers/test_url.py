@@ -42,6 +42,7 @@ def test_without_a_url_the_environment_decides(monkeypatch: pytest.MonkeyPatch) 
     [
         ("mysql://me:secret@host/app", "there is no driver for `mysql`"),
         ("host=localhost password=secret", "is not a database URL"),
+        ("", "is not a database URL"),
         ("/var/lib/jobs.db", "is not a database URL"),
         ("sqlite://", "names no file"),
         ("sqlite:///", "names no file"),

@@ -1,11 +1,11 @@
 """The schema commands speak and behave like River's."""
 
-from pathlib import Path
 import re
+from pathlib import Path
 
+import pytest
 from click import Group
 from click.testing import CliRunner, Result
-import pytest
 
 from riverrun.cli.migrate import commands, short_duration
 from riverrun.drivers.url import sqlite_path

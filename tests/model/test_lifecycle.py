@@ -2,9 +2,10 @@
 
 from datetime import UTC, datetime, timedelta
 
-from hypothesis import given, strategies as st
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from riverrun.model.attempt_error import AttemptError
 from riverrun.model.event import EventKind, event_for
@@ -46,7 +47,7 @@ SOON, LATE = timedelta(seconds=5), timedelta(seconds=5, milliseconds=1)
         (LAST, INTERRUPTED, SOON, JobState.AVAILABLE, 4, EventKind.JOB_INTERRUPTED),
     ],
 )
-def test_what_becomes_of_a_job(
+def test_what_becomes_of_a_job(  # noqa: PLR0917 - one row of the table
     job: JobRow,
     outcome: Outcome,
     delay: timedelta,

@@ -1,7 +1,7 @@
 """A TCP proxy in front of a server, to see what happens when the server stops answering."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
 from urllib.parse import urlsplit
 
@@ -58,7 +58,7 @@ class Proxy:
 
 
 @asynccontextmanager
-async def proxy_to(server_url: str) -> AsyncIterator[Proxy]:
+async def proxy_to(server_url: str) -> AsyncGenerator[Proxy]:
     """A proxy in front of the server at `server_url`."""
     proxy = Proxy(server_url)
     server = await proxy.serve()

@@ -3,7 +3,7 @@
 import inspect
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
@@ -133,22 +133,22 @@ def generator(a: int) -> Iterator[int]:
     yield a
 
 
-@pytest.mark.parametrize(
-    ("function", "reason"),
-    [
-        (star, r"star\(\): \*args: int cannot be stored"),
-        (double_star, r"\*\*kwargs: int cannot be stored"),
-        (positional_only, "a: int cannot be stored"),
-        (cast("Any", unannotated), "'a' has no annotation"),
-        (late_job, "the job must be the first parameter"),
-        (unknown_type, "name 'Gone' is not defined"),
-        (foreign, "cannot be read from JSON"),
-        (x, "job kind is invalid: 'x'"),
-        (generator, "yields"),
-        (partial(send_email, "a"), "is no function"),
-        (object, "is no function"),
-    ],
-)
+REFUSED: list[tuple[Any, str]] = [
+    (star, r"star\(\): \*args: int cannot be stored"),
+    (double_star, r"\*\*kwargs: int cannot be stored"),
+    (positional_only, "a: int cannot be stored"),
+    (unannotated, "'a' has no annotation"),
+    (late_job, "the job must be the first parameter"),
+    (unknown_type, "name 'Gone' is not defined"),
+    (foreign, "cannot be read from JSON"),
+    (x, "job kind is invalid: 'x'"),
+    (generator, "yields"),
+    (partial(send_email, "a"), "is no function"),
+    (object, "is no function"),
+]
+
+
+@pytest.mark.parametrize(("function", "reason"), REFUSED)
 def test_functions_that_cannot_be_jobs_are_refused_with_the_reason(
     function: Any, reason: str
 ) -> None:

@@ -8,7 +8,7 @@ import click
 from riverrun.cli.bench_database import prepare
 from riverrun.cli.bench_run import Bench, Plan
 from riverrun.cli.migrate_options import database_option, require_url, schema_option
-from riverrun.cli.options import DURATION, database_at, set_up_logging
+from riverrun.cli.options import database_at, duration_option, set_up_logging
 from riverrun.cli.signals import StopSignals
 from riverrun.drivers.statement import Database
 
@@ -23,7 +23,7 @@ from riverrun.drivers.statement import Database
     metavar="N",
     help="Insert N jobs first, then work them down and end.",
 )
-@click.option("--duration", type=DURATION, help="End after so long, such as 30s.")
+@duration_option("--duration", help="End after so long, such as 30s.")
 @click.option("--yes", is_flag=True, help="Delete every job that the database holds.")
 def bench(
     *,

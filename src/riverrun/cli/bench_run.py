@@ -80,6 +80,7 @@ class Bench:
         )
         self._inserted = 0
         self._returned = 0
+        self._counting = asyncio.Lock()
         self._all_returned = asyncio.Event()
 
     async def run(self) -> None:
@@ -102,32 +103,44 @@ class Bench:
         try:
             reading = await self._read()
             _report(previous, reading, 0)
-            while not any(end.done() for end in ends):
+            while not any(end.done() for end in ends) and reading.worked != self._plan.total:
                 previous = reading
                 await asyncio.wait(ends, timeout=REPORT_EVERY, return_when=asyncio.FIRST_COMPLETED)
                 reading = await self._read()
-                seconds = reading.at - previous.at
-                if seconds >= REPORT_EVERY:
-                    _report(previous, reading, seconds)
-            for end in ends:
-                if end.done():
-                    end.result()
-            return reading
+                if reading.at - previous.at >= REPORT_EVERY:
+                    _report(previous, reading, reading.at - previous.at)
         finally:
-            for end in ends:
-                end.cancel()
+            await self._end(ends)
+        return reading
 
     def _ends(self) -> list["asyncio.Task[Any]"]:
-        """What runs until it is over, and what ends it."""
-        ends: list[Coroutine[Any, Any, Any]] = [self._signals.first.wait(), self._client.wait()]
-        ends.append(self._feed() if self._plan.total is None else self._until_all_stored())
+        """What goes on until it is over, and what ends it."""
+        goal = self._feed() if self._plan.total is None else self._until_all_stored()
+        ends: list[Coroutine[Any, Any, Any]] = [
+            goal,
+            self._signals.first.wait(),
+            self._client.wait(),
+        ]
         if self._plan.seconds is not None:
             ends.append(asyncio.sleep(self._plan.seconds))
         return [asyncio.ensure_future(end) for end in ends]
 
+    async def _end(self, ends: list["asyncio.Task[Any]"]) -> None:
+        """Drop those that go on, and raise what one of them failed with."""
+        # Not in the middle of an insert, or nobody would know how much was inserted.
+        async with self._counting:
+            for end in ends:
+                end.cancel()
+        await asyncio.wait(ends)
+        for end in ends:
+            if not end.cancelled():
+                end.result()
+
     async def _until_all_stored(self) -> None:
         await self._all_returned.wait()
-        while await count_unfinished(self._database):
+        while True:
+            if not await count_unfinished(self._database):
+                return
             await asyncio.sleep(LOOK_EVERY)
 
     async def _feed(self) -> None:
@@ -139,16 +152,18 @@ class Bench:
     async def _insert(self, total: int) -> None:
         """Insert in batches until there have been `total` jobs, or until told to stop."""
         while self._inserted < total and not self._signals.first.is_set():
-            first = self._inserted
-            numbers = range(first, min(first + BATCH, total))
-            self._inserted += len(numbers)
-            await self._client.insert_many_fast([Benchmark(number) for number in numbers])
+            numbers = range(self._inserted, min(self._inserted + BATCH, total))
+            jobs = [Benchmark(number) for number in numbers]
+            async with self._counting:
+                self._inserted += await self._client.insert_many_fast(jobs)
 
     async def _read(self) -> Reading:
         """What is inserted and not waiting any more is worked."""
-        inserted = self._inserted
-        left = await count_unfinished(self._database)
-        return Reading(at=time.monotonic(), worked=max(inserted - left, 0), inserted=inserted)
+        async with self._counting:
+            left = await count_unfinished(self._database)
+            return Reading(
+                at=time.monotonic(), worked=self._inserted - left, inserted=self._inserted
+            )
 
     async def _stop(self) -> None:
         """Let running jobs end, and their outcomes be written; a second signal cancels them."""

@@ -5,7 +5,7 @@ import os
 import secrets
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,13 +15,14 @@ import click
 from riverrun.cli.demo_board import Board
 from riverrun.cli.demo_jobs import plan, workers
 from riverrun.cli.demo_view import LiveView, PlainView
-from riverrun.cli.options import database_at, reported_as_usage, set_up_logging
+from riverrun.cli.options import database_at, is_in_memory, set_up_logging
+from riverrun.cli.signals import StopSignals
 from riverrun.client.client import Client
 from riverrun.drivers.migrator import check_schema, migrate_up_all
 from riverrun.drivers.statement import Database
 from riverrun.drivers.url import redact
 from riverrun.model.errors import SchemaError
-from riverrun.model.job import JobState
+from riverrun.model.insert import InsertKeywords
 from riverrun.worker.subscriptions import Subscription
 
 LIMIT = 15.0
@@ -47,14 +48,14 @@ def demo(*, database_url: str | None, schema: str | None, migrate: bool, plain: 
     seconds, with 0 if every job ended as it should.
     """
     set_up_logging()
-    with _url(database_url) as url, _view(plain=plain) as view, reported_as_usage():
-        if database_url is None:
-            view.say("riverrun demo: working on a SQLite file in a temporary folder")
+    with _url(database_url) as url, _view(plain=plain) as view:
+        is_ours = database_url is None or is_in_memory(url)
+        if is_ours:
+            view.say("riverrun demo: working on a SQLite database that is gone afterwards")
         else:
             view.say(f"riverrun demo: working on {redact(url)}")
-        database = database_at(url, schema)
-        is_ours = database_url is None or ":memory:" in url
-        ok = asyncio.run(_Demo(database, view).run(migrate=migrate or is_ours, aloud=not is_ours))
+        database = database_at(url, schema, create=migrate or is_ours)
+        ok = asyncio.run(_Demo(database, view).run(migrate=migrate, is_ours=is_ours))
     click.get_current_context().exit(0 if ok else 1)
 
 
@@ -66,21 +67,22 @@ class _Demo:
         self._view = view
         self._board = Board()
 
-    async def run(self, *, migrate: bool, aloud: bool) -> bool:
+    async def run(self, *, migrate: bool, is_ours: bool) -> bool:
         """Insert, work, watch, sum up; whether all went as planned."""
         await self._database.open()
         try:
-            await self._prepare(migrate=migrate, aloud=aloud)
-            await self._work()
+            await self._prepare(migrate=migrate, is_ours=is_ours)
+            with StopSignals() as signals:
+                await self._work(signals)
         finally:
             await self._database.close()
         return self._sum_up()
 
-    async def _prepare(self, *, migrate: bool, aloud: bool) -> None:
+    async def _prepare(self, *, migrate: bool, is_ours: bool) -> None:
         """A database that was named is migrated only if that was asked for, and then aloud."""
-        if migrate:
+        if migrate or is_ours:
             for step in await migrate_up_all(self._database):
-                if aloud:
+                if not is_ours:
                     self._view.say(f"applied migration {step.migration} {step.migration.title}")
             return
         try:
@@ -88,46 +90,57 @@ class _Demo:
         except SchemaError as error:
             raise SchemaError(f"{error}, or give this command --migrate") from error
 
-    async def _work(self) -> None:
+    async def _work(self, signals: StopSignals) -> None:
         # A queue of its own: nobody else works these jobs, and no others are worked here.
         queue = f"demo_{secrets.token_hex(4)}"
         client = Client(
             self._database, workers=workers, queues={queue: 10}, fetch_poll_interval=0.25
         )
         async with client, client.subscribe() as events:
-            await self._insert(client, queue)
-            watching = asyncio.create_task(self._watch(client))
             try:
-                async with asyncio.timeout(LIMIT):
-                    await self._follow(events, watching)
-            except TimeoutError:
-                self._view.say(f"not every job ended within {LIMIT:g} s")
-                await client.stop(soft=0)
+                await self._insert(client, queue)
+                await self._watch(client, events, signals)
             finally:
-                watching.cancel()
+                if self._board.running:
+                    await client.stop(soft=0)
         self._view.show(self._board)
 
     async def _insert(self, client: Client, queue: str) -> None:
         for planned in plan(datetime.now(UTC)):
-            result = await client.insert(planned.args, queue=queue, **planned.options)
+            options: InsertKeywords = {**planned.options, "queue": queue}
+            result = await client.insert(planned.args, **options)
             self._view.tell(self._board.inserted(planned, result))
             self._view.show(self._board)
 
-    async def _follow(self, events: Subscription, watching: "asyncio.Task[None]") -> None:
-        """Tell what the client tells, until every job has ended; fail if the watching does."""
-        while self._board.running:
-            event = asyncio.ensure_future(events.get())
-            await asyncio.wait({event, watching}, return_when=asyncio.FIRST_COMPLETED)
-            if not event.done():
-                event.cancel()
-                watching.result()
-            elif (news := event.result()) is None:
-                return
-            elif (line := self._board.happened(news)) is not None:
+    async def _watch(self, client: Client, events: Subscription, signals: StopSignals) -> None:
+        """Until every job has ended; not for ever, and not longer than the user likes."""
+        follow = asyncio.ensure_future(self._follow(events))
+        look = asyncio.ensure_future(self._look(client))
+        told = asyncio.ensure_future(signals.first.wait())
+        parts = {follow, look, told}
+        try:
+            await asyncio.wait(parts, timeout=LIMIT, return_when=asyncio.FIRST_COMPLETED)
+            if told.done():
+                raise click.Abort
+            if not follow.done() and not look.done():
+                self._view.say(f"not every job ended within {LIMIT:g} s")
+            for part in parts:
+                if part.done():
+                    part.result()
+        finally:
+            for part in parts:
+                part.cancel()
+
+    async def _follow(self, events: Subscription) -> None:
+        """Tell what the client tells, until every job has ended."""
+        async for event in events:
+            if (line := self._board.happened(event)) is not None:
                 self._view.tell(line)
                 self._view.show(self._board)
+            if not self._board.running:
+                return
 
-    async def _watch(self, client: Client) -> None:
+    async def _look(self, client: Client) -> None:
         """Look at the rows, and play the part of the person who cancels a running job."""
         while True:
             for entry in self._board.running:
@@ -135,7 +148,7 @@ class _Demo:
                 if entry.is_over or (line := self._board.seen(row)) is None:
                     continue
                 self._view.tell(line)
-                if entry.planned.cancelled_from_outside and row.state is JobState.RUNNING:
+                if entry.planned.cancelled_from_outside:
                     self._view.tell(self._board.cancelling(row))
                     await client.jobs.cancel(row.id)
             self._view.show(self._board)
@@ -155,7 +168,7 @@ class _Demo:
 
 
 @contextmanager
-def _url(named: str | None) -> Iterator[str]:
+def _url(named: str | None) -> Generator[str]:
     """The database that was named, or one that is gone afterwards."""
     if named is not None:
         yield named

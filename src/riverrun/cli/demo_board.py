@@ -1,5 +1,6 @@
 """What the demo knows of its jobs, and the sentences it makes of what happens to them."""
 
+import json
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -116,7 +117,7 @@ class Board:
 def _text(event: Event, row: JobRow) -> str:
     match event.kind:
         case EventKind.JOB_COMPLETED:
-            output = f", output {row.output}" if row.output is not None else ""
+            output = f", output {json.dumps(row.output)}" if row.output is not None else ""
             return f"in attempt {row.attempt}{output}"
         case EventKind.JOB_FAILED:
             return f"in attempt {row.attempt}: {_error(row)}{_again(event, row)}"

@@ -14,7 +14,7 @@ from riverrun.worker.context import Job
 from riverrun.worker.registry import Worker, Workers
 
 SHORT = 0.5
-REMINDER_DELAY = timedelta(seconds=4)
+REMINDER_DELAY = timedelta(seconds=3)
 
 workers = Workers()
 

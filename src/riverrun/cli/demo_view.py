@@ -79,7 +79,9 @@ class LiveView(PlainView):
         self._live.stop()
 
     def tell(self, line: Line) -> None:
-        self._console.print(Text(printable(self._stamped(line)), style=STYLES.get(line.row.state)))
+        self._console.print(
+            Text(printable(self._stamped(line)), style=STYLES.get(line.row.state, ""))
+        )
 
     def say(self, text: str) -> None:
         self._console.print(Text(printable(text), style="bold"))

@@ -13,16 +13,23 @@ from riverrun.cli.options import add_verbosity
 from riverrun.cli.work import work
 
 
-@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=Commands,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 @click.version_option(
     riverrun.__version__,
     message=f"%(prog)s version %(version)s\nBuilt with Python {platform.python_version()}",
 )
-def cli() -> None:
+@click.pass_context
+def cli(ctx: click.Context) -> None:
     """River's job queue for Python.
 
-    New here? `riverrun demo` needs nothing and shows everything in ten seconds.
+    New here? `riverrun demo` needs nothing and shows what it does in ten seconds.
     """
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help())
 
 
 @click.command("version")

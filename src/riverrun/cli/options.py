@@ -1,43 +1,28 @@
 """What several commands have in common: how much they say, durations, and the database they open."""
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from datetime import timedelta
+from typing import Any, TypeVar
 
 import click
 
+from riverrun.drivers.sqlite import SQLiteDatabase
 from riverrun.drivers.statement import Database
-from riverrun.drivers.url import open_database
+from riverrun.drivers.url import open_database, scheme_of, sqlite_path
 from riverrun.model.duration import parse_duration
 from riverrun.model.errors import ConfigurationError, ValidationError
+
+Command = TypeVar("Command", bound=Callable[..., Any])
 
 LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 _LEVEL = f"{__name__}.level"
 
 
-class DurationType(click.ParamType):
-    """Text such as `30s` or `1m30s`, or a number of seconds."""
-
-    name = "duration"
-
-    def convert(
-        self, value: object, param: click.Parameter | None, ctx: click.Context | None
-    ) -> timedelta:
-        try:
-            return parse_duration(_number_or_text(str(value)), name=(param and param.name) or "it")
-        except ValidationError as error:
-            self.fail(str(error), param, ctx)
-
-
-def _number_or_text(text: str) -> float | str:
-    try:
-        return float(text)
-    except ValueError:
-        return text
-
-
-DURATION = DurationType()
+def duration_option(flag: str, **attributes: Any) -> Callable[[Command], Command]:
+    """An option that takes text such as `30s` or `1m30s`, or a number of seconds."""
+    return click.option(flag, callback=_read_duration, metavar="DURATION", **attributes)
 
 
 def add_verbosity(command: click.Command) -> None:
@@ -74,19 +59,18 @@ def set_up_logging() -> None:
     logging.basicConfig(level=level, format=LOG_FORMAT)
 
 
-@contextmanager
-def reported_as_usage() -> Iterator[None]:
-    """An option that cannot work, such as a URL that is none, is a mistake in usage."""
-    try:
-        yield
-    except ConfigurationError as error:
-        raise click.UsageError(str(error)) from error
-
-
-def database_at(url: str, schema: str | None = None) -> Database:
-    """The database at `url`, not yet open."""
-    with reported_as_usage():
+def database_at(url: str, schema: str | None = None, *, create: bool = True) -> Database:
+    """The database at `url`, not yet open. Without `create` no SQLite file is made."""
+    with _reported_as_usage():
+        if not create and scheme_of(url) == "sqlite":
+            return SQLiteDatabase(sqlite_path(url), schema=schema, create=False)
         return open_database(url, schema=schema)
+
+
+def is_in_memory(url: str) -> bool:
+    """Whether the database begins empty and is gone at the end."""
+    with _reported_as_usage():
+        return scheme_of(url) == "sqlite" and sqlite_path(url) == ":memory:"
 
 
 def _keep_level(level: int) -> Callable[[click.Context, click.Parameter, bool], None]:
@@ -97,3 +81,30 @@ def _keep_level(level: int) -> Callable[[click.Context, click.Parameter, bool], 
             raise click.UsageError("--verbose and --debug exclude each other; give one", ctx)
 
     return keep
+
+
+@contextmanager
+def _reported_as_usage() -> Generator[None]:
+    """An option that cannot work, such as a URL that is none, is a mistake in usage."""
+    try:
+        yield
+    except ConfigurationError as error:
+        raise click.UsageError(str(error)) from error
+
+
+def _read_duration(
+    ctx: click.Context, param: click.Parameter, value: str | None
+) -> timedelta | None:
+    if value is None:
+        return None
+    try:
+        return parse_duration(_number_or_text(value), name=param.opts[0])
+    except ValidationError as error:
+        raise click.UsageError(str(error), ctx) from error
+
+
+def _number_or_text(text: str) -> float | str:
+    try:
+        return float(text)
+    except ValueError:
+        return text

@@ -2,10 +2,10 @@
 
 
 def printable(text: str) -> str:
-    """`text` in which nothing can move the cursor, change colors or forge a line: such is escaped.
+    r"""`text` in which nothing can move the cursor, change colors or forge a line: such is escaped.
 
-    >>> print(printable("kind\\x1b[2J"))
-    kind\\x1b[2J
+    >>> print(printable("kind\x1b[2J"))
+    kind\x1b[2J
     """
     if text.isprintable():
         return text

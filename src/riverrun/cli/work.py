@@ -7,29 +7,28 @@ from typing import Any
 
 import click
 
-from riverrun.cli.options import DURATION, set_up_logging
+from riverrun.cli.options import duration_option, set_up_logging
 from riverrun.cli.signals import StopSignals, leave
 from riverrun.cli.target import load_client
 from riverrun.cli.terminal import printable
 from riverrun.client.client import Client
+from riverrun.client.config import seconds
 
-HARD_STOP = 5.0
-"""Seconds that cancelled jobs have to end."""
+GRACE = 30.0
+"""Seconds that running jobs have after a stop, if neither the command nor the client says."""
 
 LAST_WRITES = 2.0
-"""Seconds more for what is left to write after a second signal."""
+"""Seconds more, after a second signal, for the last outcomes to be written."""
 
 
 @click.command("work")
 @click.argument("target", metavar="MODULE:CLIENT")
-@click.option(
+@duration_option(
     "--grace",
-    type=DURATION,
-    default="30s",
-    show_default=True,
-    help="How long running jobs may go on after a stop, before they are cancelled.",
+    help="How long running jobs may go on after a stop, before they are cancelled."
+    "  [default: the client's soft_stop_timeout, or else 30s]",
 )
-def work(*, target: str, grace: timedelta) -> None:
+def work(*, target: str, grace: timedelta | None) -> None:
     """Work the jobs of a client until told to stop.
 
     MODULE:CLIENT is a module and the Client in it, or a function there that returns one, such as
@@ -37,14 +36,15 @@ def work(*, target: str, grace: timedelta) -> None:
     name only what you trust.
 
     SIGTERM or SIGINT (Ctrl-C) stops: no more jobs are fetched, and running ones have --grace to end.
-    After that, or on a second signal, they are cancelled and go back to be worked by others, and have
-    5 more seconds; a third signal ends the process at once. SIGTSTP stops fetching, and nothing else.
+    After that, or on a second signal, they are cancelled and go back to be worked by others; those
+    that ignore it are left behind after the client's hard_stop_timeout (5 s). A third signal ends the
+    process at once. SIGTSTP stops fetching, and nothing else.
 
     Exits with 0 if no job was left behind, else with 1. Applies no migrations.
     """
     client = load_client(target)
     set_up_logging()
-    code = asyncio.run(WorkProcess(client, grace.total_seconds()).run())
+    code = asyncio.run(WorkProcess(client, _grace(client, grace)).run())
     click.get_current_context().exit(code)
 
 
@@ -54,6 +54,7 @@ class WorkProcess:
     def __init__(self, client: Client, grace: float) -> None:
         self._client = client
         self._grace = grace
+        self._hard = seconds(client.config.hard_stop_timeout)
         self._failed = False
 
     async def run(self) -> int:
@@ -97,11 +98,11 @@ class WorkProcess:
     async def _stop(self, signals: StopSignals) -> int:
         """Stop in the time that is left, less if a second signal says so; how many jobs are left."""
         click.echo(f"riverrun work: stopping; running jobs have {self._grace:g} s to end")
-        stop = asyncio.ensure_future(self._client.stop(soft=self._grace, hard=HARD_STOP))
+        stop = asyncio.ensure_future(self._client.stop(soft=self._grace, hard=self._hard))
         if not await _comes_first(stop, signals.second.wait()):
             click.echo("riverrun work: cancelling the running jobs")
-            again = asyncio.ensure_future(self._client.stop(soft=0, hard=HARD_STOP))
-            await asyncio.wait({stop}, timeout=HARD_STOP + LAST_WRITES)
+            again = asyncio.ensure_future(self._client.stop(soft=0, hard=self._hard))
+            await asyncio.wait({stop}, timeout=self._hard + LAST_WRITES)
             again.cancel()
         if not stop.done():
             click.echo("riverrun work: ended without waiting any longer", err=True)
@@ -118,6 +119,13 @@ class WorkProcess:
         names = self._client.config.queues
         workers = {name: self._client.config.queue(name).max_workers for name in names}
         return "queues " + ", ".join(f"{name} ({count})" for name, count in workers.items())
+
+
+def _grace(client: Client, given: timedelta | None) -> float:
+    if given is not None:
+        return given.total_seconds()
+    own = client.config.soft_stop_timeout
+    return GRACE if own is None else seconds(own)
 
 
 async def _comes_first(one: asyncio.Future[Any], other: Coroutine[Any, Any, Any]) -> bool:

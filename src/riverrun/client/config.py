@@ -1,14 +1,14 @@
 """How a client behaves: every option with its meaning, unit and default, checked in one place."""
 
 import socket
-from typing import Any
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import Any
 
 from riverrun.drivers.url import check_schema_name
 from riverrun.model.duration import Duration, parse_duration
-from riverrun.model.errors import ConfigurationError, ValidationError
+from riverrun.model.errors import ConfigurationError, RiverError, ValidationError
 from riverrun.model.names import check_queue
 from riverrun.model.queue import QueueConfig
 from riverrun.model.retry import DefaultRetryPolicy, RetryPolicy
@@ -140,7 +140,7 @@ class Config:
             try:
                 check_queue(name)
                 queue = self.queue(name)
-            except ValidationError as error:
+            except RiverError as error:
                 raise ConfigurationError(f"queues[{name!r}]: {error}") from error
             cooldown, poll = seconds(queue.fetch_cooldown), seconds(queue.fetch_poll_interval)
             if poll < cooldown:

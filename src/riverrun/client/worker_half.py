@@ -18,6 +18,7 @@ from riverrun.maintenance.job_scheduler import JobScheduler
 from riverrun.model.errors import ConfigurationError
 from riverrun.runtime.elector import Elector, LeadershipTerm
 from riverrun.runtime.groups import Together, start_all
+from riverrun.runtime.handle import DatabaseHandle
 from riverrun.runtime.leader_scope import LeaderScope
 from riverrun.runtime.notifier import Notifier
 from riverrun.runtime.service import Service
@@ -43,27 +44,17 @@ class WorkerHalf:
         enter: Callable[[], None],
     ) -> None:
         self._config = config
-        self._asking = asking
         self._subscriptions = subscriptions
         self._may_notify = may_notify
         self._left_behind = 0
         self._threads = ThreadPool(config.thread_limit)
         workers = _workers(config)
-        database, operations, clock = asking.database, asking.operations, config.clock
-        self._notifier = None if config.poll_only else Notifier(database, clock)
-        self._completer = Completer(
-            database, operations, clock, subscriptions.publish, subscriptions.__bool__
-        )
+        self._db = DatabaseHandle(asking.database, asking.operations, config.clock)
+        self._notifier = None if config.poll_only else Notifier(asking.database, config.clock)
+        self._completer = Completer(self._db, subscriptions.publish, subscriptions.__bool__)
         self._completer.on_room = self.wake_all
         self._executor = Executor(
-            workers,
-            self._threads,
-            config.retry_policy,
-            clock,
-            ExecutorOptions(
-                job_timeout=config.job_timeout_seconds, store_tracebacks=config.store_tracebacks
-            ),
-            enter,
+            workers, self._threads, config.clock, _executor_options(config), enter
         )
         self.producers = {name: self._producer(name, workers) for name in config.queues}
         self._producers = Together(list(self.producers.values()))
@@ -154,35 +145,31 @@ class WorkerHalf:
         )
         return Producer(
             options,
-            self._asking.database,
-            self._asking.operations,
+            self._db,
             self._executor,
             self._completer,
-            self._config.clock,
-            self._notifier,
-            self._subscriptions.publish,
+            notifier=self._notifier,
+            publish=self._subscriptions.publish,
         )
 
     def _elector(self) -> Elector:
         return Elector(
             self._config.id,
-            self._asking.database,
-            self._asking.operations,
-            self._config.clock,
+            self._db,
             LeaderScope(self._maintenance).on_change,
             self._notifier,
         )
 
     def _maintenance(self, _term: LeadershipTerm) -> list[Service]:
-        return [
-            JobScheduler(
-                self._asking.database,
-                self._asking.operations,
-                self._config.clock,
-                self._may_notify,
-                self.wake,
-            )
-        ]
+        return [JobScheduler(self._db, self._may_notify, self.wake)]
+
+
+def _executor_options(config: Config) -> ExecutorOptions:
+    return ExecutorOptions(
+        job_timeout=config.job_timeout_seconds,
+        store_tracebacks=config.store_tracebacks,
+        retry_policy=config.retry_policy,
+    )
 
 
 def _workers(config: Config) -> Workers:

@@ -144,8 +144,9 @@ class AsyncpgDatabase:
         pool = AsyncpgPool(self._connect, max_size=self._max_size)
         try:
             await self._run(pool, _PING)
-        except DatabaseUnavailableError as error:
-            if needs_a_human(error):
+        except BaseException as error:
+            await pool.close()
+            if isinstance(error, DatabaseError) and needs_a_human(error):
                 raise ConfigurationError(str(error)) from error
             raise
         return pool
@@ -164,8 +165,6 @@ class AsyncpgDatabase:
         except TimeoutError as error:
             if raw is None:
                 raise self._none_free(statement.name, statement.timeout) from error
-            # The other connections may lead to the same silence.
-            pool.drop_idle()
             raise timed_out(statement.name, statement.timeout) from error
         except _ERRORS as error:
             raise translate(error, statement.name) from error
@@ -184,7 +183,7 @@ class AsyncpgDatabase:
     def _none_free(self, doing: str, seconds: float) -> DatabaseUnavailableError:
         return DatabaseUnavailableError(
             f"{doing}: none of the pool's {self._max_size} connections was free within {seconds:g} s;"
-            " raise `max_size`, or see what holds them"
+            " raise `max_size`, or see what holds them and whether the server lets us in"
         )
 
     async def _connect(self) -> RawConnection:

@@ -43,10 +43,12 @@ class AsyncpgListener:
 
     async def listen(self, topics: Sequence[str], deliver: Callable[[Notification], None]) -> None:
         """Connect and subscribe; calls `deliver` on the loop from now on. May be called once."""
-        if self._connection is not None:
+        if self._connection is not None or self._lost.is_set():
             raise LifecycleError("a listener listens once: make a new one with `listener()`")
         self._connection = connection = await self._connect()
         connection.add_termination_listener(self._note_loss)
+        if self._lost.is_set():  # closed while we connected
+            connection.terminate()
         try:
             async with asyncio.timeout(LISTEN_TIMEOUT):
                 await self._subscribe(connection, topics, deliver)

@@ -64,15 +64,13 @@ class AsyncpgPool:
     def release(self, connection: RawConnection) -> None:
         """Take a connection back; it has to be settled, or closed."""
         self._lent.discard(connection)
-        if not connection.is_closed():
+        if connection.is_closed():
+            # Whatever happened to it has happened to the idle ones too, but they may not know yet.
+            self._drop_idle()
+        else:
             self._idle.append((asyncio.get_running_loop().time(), connection))
             self._reap_later()
         self._permits.release()
-
-    def drop_idle(self) -> None:
-        """Cut off every idle connection, because they are believed to be dead."""
-        while self._idle:
-            self._idle.pop()[1].terminate()
 
     async def close(self) -> None:
         """Wait `GRACE` for what is lent and as long for good-byes, then cut off whatever is left."""
@@ -92,6 +90,10 @@ class AsyncpgPool:
                 return connection
         return None
 
+    def _drop_idle(self) -> None:
+        while self._idle:
+            self._idle.pop()[1].terminate()
+
     def _reap_later(self) -> None:
         if self._reaping is None:
             loop = asyncio.get_running_loop()
@@ -109,7 +111,7 @@ class AsyncpgPool:
     def _cut_off_all(self) -> None:
         if self._reaping is not None:
             self._reaping.cancel()
-        self.drop_idle()
+        self._drop_idle()
         for connection in list(self._lent):
             connection.terminate()
 

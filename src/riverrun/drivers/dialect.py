@@ -44,7 +44,11 @@ class Dialect:
 
     def has(self, operation: str) -> bool:
         """Whether this database has such an operation at all."""
-        return resources.files(__package__).joinpath("sql", self.name, f"{operation}.sql").is_file()
+        return (
+            resources.files("riverrun.drivers")
+            .joinpath("sql", self.name, f"{operation}.sql")
+            .is_file()
+        )
 
     def qualify(self, text: str) -> str:
         """`text` with each `/*schema*/` replaced by the quoted schema and a dot, or by nothing."""
@@ -88,7 +92,9 @@ def _placeholder(style: str, name: str, names: list[str]) -> str:
 
 def _read(dialect: str, operation: str) -> str:
     return (
-        resources.files(__package__).joinpath("sql", dialect, f"{operation}.sql").read_text("utf-8")
+        resources.files("riverrun.drivers")
+        .joinpath("sql", dialect, f"{operation}.sql")
+        .read_text("utf-8")
     )
 
 

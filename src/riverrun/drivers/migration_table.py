@@ -19,6 +19,14 @@ T = TypeVar("T")
 MIGRATION_TIMEOUT = 86400.0
 """Seconds: an index on a big table takes as long as it takes."""
 
+_RECORD: dict[tuple[Direction, bool], str] = {
+    ("up", True): "insert_migration",
+    ("up", False): "insert_old_migration",
+    ("down", True): "delete_migration",
+    ("down", False): "delete_old_migration",
+}
+"""The operation that records a step, in a table with or without lines."""
+
 
 @dataclass(frozen=True, slots=True)
 class MigrationTable:
@@ -67,8 +75,7 @@ class MigrationLog:
         table = yield self.find_table()
         # Version 1 of `main` takes the whole table with it.
         if table.exists:
-            verb = "insert" if direction == "up" else "delete"
-            operation = f"{verb}_migration" if table.has_lines else f"{verb}_old_migration"
+            operation = _RECORD[direction, table.has_lines]
             yield self._ask(operation, nothing, line=self.line, version=migration.version)
 
     def text(self, name: str, sql: str) -> Statement[None]:

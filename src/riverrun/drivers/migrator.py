@@ -5,9 +5,9 @@ failure or a kill leaves every version either whole or absent. Whether it is sti
 again inside that transaction, under a lock: of two programs that migrate at once, one does the work.
 """
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-import time
 
 from riverrun.drivers.dialect import Dialect
 from riverrun.drivers.migration import (

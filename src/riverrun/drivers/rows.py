@@ -7,13 +7,15 @@ SQLite keeps them as text, which any River client may have written in a form of 
 import re
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta, timezone
-from typing import Any
+from typing import Any, TypeVar, cast
 
 from riverrun.drivers.dialect import Dialect
 from riverrun.drivers.statement import Row
 from riverrun.model.attempt_error import ZERO_TIME
 from riverrun.model.job import JobRow, JobState
 from riverrun.model.queue import QueueRow
+
+T = TypeVar("T")
 
 JOB_WIDTH = 18
 """Columns of a job; what a statement returns besides stands behind them."""
@@ -42,12 +44,12 @@ def time_reader(dialect: Dialect) -> Callable[[Any], datetime]:
     return _as_it_is if dialect.is_postgres else read_time
 
 
-def all_rows(read: Callable[[Row], Any]) -> Callable[[Sequence[Row]], list[Any]]:
+def all_rows(read: Callable[[Row], T]) -> Callable[[Sequence[Row]], list[T]]:
     """Reads every row with `read`."""
     return lambda rows: [read(row) for row in rows]
 
 
-def first_row(read: Callable[[Row], Any]) -> Callable[[Sequence[Row]], Any]:
+def first_row(read: Callable[[Row], T]) -> Callable[[Sequence[Row]], T | None]:
     """Reads the first row with `read`; None where there is none."""
     return lambda rows: read(rows[0]) if rows else None
 
@@ -116,7 +118,7 @@ def _zone(sign: str | None, hours: str, minutes: str) -> timezone:
 
 
 def _as_it_is(time: Any) -> datetime:
-    return time  # type: ignore[no-any-return]
+    return cast("datetime", time)
 
 
 def _read_queue(row: Row) -> QueueRow:

@@ -8,7 +8,7 @@ the database, so that no transaction of ours is open while user code runs.
 
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar, cast
 
 from riverrun.drivers.dialect import Dialect
 
@@ -127,7 +127,7 @@ async def drive(connection: Connection, script: Script[T]) -> T:
         while True:
             answer = await connection.run(script.send(answer))
     except StopIteration as end:
-        return end.value
+        return cast("T", end.value)
     finally:
         script.close()
 
@@ -139,6 +139,6 @@ def drive_sync(connection: SyncConnection, script: Script[T]) -> T:
         while True:
             answer = connection.run(script.send(answer))
     except StopIteration as end:
-        return end.value
+        return cast("T", end.value)
     finally:
         script.close()

@@ -36,7 +36,8 @@ def open_database(url: str | None = None, *, schema: str | None = None, **option
     Without a URL, the one in `RIVERRUN_DATABASE_URL` counts, else the file `riverrun.db`. `options`
     go to the PostgreSQL driver (`AsyncpgDatabase`); SQLite has none.
     """
-    url = url or os.environ.get(ENVIRONMENT_VARIABLE) or DEFAULT_URL
+    if url is None:
+        url = os.environ.get(ENVIRONMENT_VARIABLE) or DEFAULT_URL
     check_schema_name(schema)
     match scheme_of(url):
         case "postgres" | "postgresql":

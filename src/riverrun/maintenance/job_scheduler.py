@@ -6,10 +6,9 @@ is, and the claim statement holds it back until then. So a job never waits for t
 
 from collections.abc import Callable, Iterable
 
-from riverrun.drivers.operations import Operations
-from riverrun.drivers.statement import Database, Script
+from riverrun.drivers.statement import Script
 from riverrun.model.notification import INSERT, insert_payload
-from riverrun.runtime.clock import Clock
+from riverrun.runtime.handle import DatabaseHandle
 from riverrun.runtime.service import PeriodicService
 
 INTERVAL = 5.0
@@ -21,30 +20,28 @@ class JobScheduler(PeriodicService):
 
     def __init__(
         self,
-        database: Database,
-        operations: Operations,
-        clock: Clock,
+        db: DatabaseHandle,
         may_notify: Callable[[str], bool] = lambda _queue: True,
         on_scheduled: Callable[[set[str]], None] = lambda _queues: None,
     ) -> None:
-        super().__init__(clock)
-        self._database = database
-        self._operations = operations
+        super().__init__(db.clock)
+        self._db = db
         self._may_notify = may_notify
         self._on_scheduled = on_scheduled
 
     async def tick(self) -> float:
-        moved, queues = await self._database.transact(self._schedule())
+        moved, queues = await self._db.transact(self._schedule())
         self._on_scheduled(queues)
         return 0 if moved == BATCH else INTERVAL
 
     def _schedule(self) -> Script[tuple[int, set[str]]]:
-        now = self._clock.now_or_none()
-        jobs = yield from self._operations.jobs.schedule(BATCH, look_ahead=INTERVAL, now=now)
+        jobs = yield from self._db.operations.jobs.schedule(
+            BATCH, look_ahead=INTERVAL, now=self._db.now
+        )
         queues = {job.queue for job in jobs if job.due and not job.discarded}
         payloads = self._payloads(queues)
         if payloads:
-            yield self._operations.notifications.notify(INSERT, payloads)
+            yield self._db.operations.notifications.notify(INSERT, payloads)
         return len(jobs), queues
 
     def _payloads(self, queues: Iterable[str]) -> list[str]:

@@ -7,6 +7,7 @@ in River for Go since 0.48, so that a job of any client conflicts with the same 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from hashlib import sha256
 
 from riverrun.model.duration import Duration, parse_duration
@@ -76,9 +77,7 @@ class UniqueOptions:
     @property
     def period(self) -> timedelta:
         """`by_period` as a timedelta, zero if there is none."""
-        if self.by_period is None:
-            return timedelta(0)
-        return parse_duration(self.by_period, name="unique: by_period")
+        return timedelta(0) if self.by_period is None else _period(self.by_period)
 
     @property
     def mask(self) -> int:
@@ -103,11 +102,16 @@ def unique_text(
     if options.by_args:
         selection = None if isinstance(options.by_args, bool) else options.by_args
         parts.append(f"&args={canonical_args(encoded_args, selection)}")
-    if options.period:
-        parts.append(f"&period={period_start(at, options.period)}")
+    if period := options.period:
+        parts.append(f"&period={period_start(at, period)}")
     if options.by_queue:
         parts.append(f"&queue={queue}")
     return "".join(parts)
+
+
+@lru_cache(maxsize=256, typed=True)
+def _period(duration: Duration) -> timedelta:
+    return parse_duration(duration, name="unique: by_period")
 
 
 def period_start(at: datetime, period: timedelta) -> str:

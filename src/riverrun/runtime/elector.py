@@ -19,11 +19,9 @@ import logging
 import random
 from collections.abc import Awaitable, Callable
 
-from riverrun.drivers.operations import Operations
-from riverrun.drivers.statement import Database
 from riverrun.model.errors import DatabaseError
 from riverrun.model.notification import LEADERSHIP, LeadershipMessage
-from riverrun.runtime.clock import Clock
+from riverrun.runtime.handle import DatabaseHandle
 from riverrun.runtime.notifier import Notifier
 from riverrun.runtime.service import Service
 
@@ -62,17 +60,13 @@ class Elector(Service):
     def __init__(
         self,
         client_id: str,
-        database: Database,
-        operations: Operations,
-        clock: Clock,
+        db: DatabaseHandle,
         on_change: OnChange,
         notifier: Notifier | None = None,
     ) -> None:
         super().__init__()
         self._client_id = client_id
-        self._database = database
-        self._operations = operations
-        self._clock = clock
+        self._db = db
         self._on_change = on_change
         self._notifier = notifier
         self._woken = asyncio.Event()
@@ -82,7 +76,7 @@ class Elector(Service):
 
     @property
     def is_leader(self) -> bool:
-        return self.term is not None and self.term.is_trusted(self._clock.monotonic())
+        return self.term is not None and self.term.is_trusted(self._db.clock.monotonic())
 
     async def run(self) -> None:
         unsubscribe = self._subscribe()
@@ -108,12 +102,10 @@ class Elector(Service):
     async def _seek(self) -> None:
         """Bid once; a follower bids again when it is woken, at the latest after an interval."""
         self._resign_requested = False
-        started = self._clock.monotonic()
+        started = self._db.clock.monotonic()
         try:
-            elected = await self._database.transact(
-                self._operations.leader.elect(
-                    self._client_id, ttl=LEASE, now=self._clock.now_or_none()
-                )
+            elected = await self._db.transact(
+                self._db.operations.leader.elect(self._client_id, ttl=LEASE, now=self._db.now)
             )
         except DatabaseError as error:
             logger.warning("election failed: %s", error)
@@ -122,7 +114,7 @@ class Elector(Service):
             await self._begin(elected.elected_at, started)
             return
         if await self._pause(ELECT_INTERVAL + random.uniform(0, ELECT_JITTER)):  # noqa: S311
-            await self._clock.sleep(random.uniform(0, WOKEN_JITTER))  # noqa: S311
+            await self._db.clock.sleep(random.uniform(0, WOKEN_JITTER))  # noqa: S311
 
     async def _begin(self, elected_at: object, started: float) -> None:
         self._epoch += 1
@@ -139,11 +131,11 @@ class Elector(Service):
         if self._resign_requested:
             await self._step_down(resign=True)
             return
-        started = self._clock.monotonic()
+        started = self._db.clock.monotonic()
         try:
-            kept = await self._database.run(
-                self._operations.leader.reelect(
-                    term.leader_id, term.elected_at, ttl=LEASE, now=self._clock.now_or_none()
+            kept = await self._db.run(
+                self._db.operations.leader.reelect(
+                    term.leader_id, term.elected_at, ttl=LEASE, now=self._db.now
                 )
             )
         except DatabaseError as error:
@@ -156,7 +148,7 @@ class Elector(Service):
 
     async def _renewal_failed(self, term: LeadershipTerm, error: DatabaseError) -> None:
         logger.warning("renewing the lease failed: %s", error)
-        if not term.is_trusted(self._clock.monotonic()):
+        if not term.is_trusted(self._db.clock.monotonic()):
             await self._step_down(resign=True)
 
     async def _step_down(self, *, resign: bool) -> None:
@@ -173,8 +165,8 @@ class Elector(Service):
 
     async def _resign(self, term: LeadershipTerm) -> None:
         try:
-            await self._database.transact(
-                self._operations.leader.resign(term.leader_id, term.elected_at)
+            await self._db.transact(
+                self._db.operations.leader.resign(term.leader_id, term.elected_at)
             )
         except DatabaseError as error:
             logger.warning("resigning failed, the lease will expire by itself: %s", error)
@@ -184,7 +176,7 @@ class Elector(Service):
         self._woken.clear()
         stop = self.spawn(self._wake_on_stop())
         try:
-            return await self._clock.wait_for_event(self._woken, seconds)
+            return await self._db.clock.wait_for_event(self._woken, seconds)
         finally:
             stop.cancel()
 

@@ -7,6 +7,7 @@ they look once for what they may have missed.
 import asyncio
 import logging
 from collections.abc import Callable
+from typing import Any
 
 from riverrun.drivers.statement import Database, Listener, Notification
 from riverrun.model.errors import RiverError
@@ -48,7 +49,7 @@ class Notifier(Service):
         listener = await self._connect()
         self.ready()
         while not self.stopping.is_set():
-            await self._until_lost(listener)
+            await self._untillistener.wait_lost()
             listener = await self._reconnect()
         if listener is not None:
             await listener.close()
@@ -66,9 +67,9 @@ class Notifier(Service):
 
     async def _until_lost(self, listener: Listener | None) -> None:
         stopping = asyncio.ensure_future(self.stopping.wait())
-        waits = {stopping}
+        waits: list[asyncio.Future[Any]] = [stopping]
         if listener is not None:
-            waits.add(asyncio.ensure_future(_lost(listener)))
+            waits.append(asyncio.ensure_future(listener.wait_lost()))
         try:
             await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -99,11 +100,6 @@ class Notifier(Service):
     def _deliver(self, notification: Notification) -> None:
         for handler in list(self._handlers.get(notification.topic, ())):
             _isolated(handler, notification.payload)
-
-
-async def _lost(listener: Listener) -> bool:
-    await listener.wait_lost()
-    return True
 
 
 def _isolated(callback: Callable[..., None], *arguments: str) -> None:

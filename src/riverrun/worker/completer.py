@@ -17,16 +17,14 @@ from datetime import datetime, timedelta
 
 import msgspec
 
-from riverrun.drivers.operations import Operations
 from riverrun.drivers.operations.jobs import Finish
-from riverrun.drivers.statement import Database
 from riverrun.model.attempt_error import AttemptError
 from riverrun.model.errors import DatabaseDataError, DatabaseError
 from riverrun.model.event import Event, JobStats, event_for
 from riverrun.model.job import JobRow, JobState
 from riverrun.model.lifecycle import SUCCESS, JobUpdate
 from riverrun.runtime.backoff import backoff
-from riverrun.runtime.clock import Clock
+from riverrun.runtime.handle import DatabaseHandle
 from riverrun.runtime.service import Service
 
 logger = logging.getLogger("riverrun.completer")
@@ -51,16 +49,12 @@ class Completer(Service):
 
     def __init__(
         self,
-        database: Database,
-        operations: Operations,
-        clock: Clock,
+        db: DatabaseHandle,
         publish: Callable[[Event], None] | None = None,
         wanted: Callable[[], bool] = lambda: False,
     ) -> None:
         super().__init__()
-        self._database = database
-        self._operations = operations
-        self._clock = clock
+        self._db = db
         self._publish = publish
         self._wanted = wanted
         self._pending: dict[int, Completion] = {}
@@ -131,9 +125,9 @@ class Completer(Service):
         seconds = backoff(attempt, reset=None, cap=LONGEST_PAUSE)
         logger.warning("writing %d outcomes failed, again in %.1f s: %s", size, seconds, error)
         if self._give_up_at is None:
-            await self._clock.wait_for_event(self.stopping, seconds)
+            await self._db.clock.wait_for_event(self.stopping, seconds)
         else:
-            await self._clock.sleep(min(seconds, 1.0))
+            await self._db.clock.sleep(min(seconds, 1.0))
 
     async def _split(self, batch: list[Completion], error: DatabaseDataError) -> None:
         """Halve a batch that holds a value the database refuses; alone, write the fact instead."""
@@ -158,8 +152,8 @@ class Completer(Service):
 
     async def _write_successes(self, batch: Sequence[Completion]) -> None:
         fences = [(c.row.id, c.row.attempt, _attempted_at(c.row)) for c in batch]
-        statement = self._operations.jobs.complete(fences, now=self._clock.now_or_none())
-        written = dict(await self._database.run(statement))
+        statement = self._db.operations.jobs.complete(fences, now=self._db.now)
+        written = dict(await self._db.run(statement))
         if self._wanted():
             rows = {
                 c.row.id: _completed(c.row, written[c.row.id]) for c in batch if c.row.id in written
@@ -176,8 +170,8 @@ class Completer(Service):
             )
             for c in batch
         ]
-        script = self._operations.jobs.finish(items, now=self._clock.now_or_none())
-        rows = await self._database.transact(script)
+        script = self._db.operations.jobs.finish(items, now=self._db.now)
+        rows = await self._db.transact(script)
         if self._wanted():
             await self._tell(batch, {row.id: row for row in rows})
 
@@ -185,7 +179,7 @@ class Completer(Service):
         """Publish one event for each attempt, from the row as it is stored now."""
         missing = [c.row.id for c in batch if c.row.id not in rows]
         if missing:
-            found = await self._database.run(self._operations.jobs.get_many(missing))
+            found = await self._db.run(self._db.operations.jobs.get_many(missing))
             rows = {**{row.id: row for row in found}, **rows}
         now = time.monotonic()
         for completion in batch:

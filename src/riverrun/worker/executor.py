@@ -21,7 +21,7 @@ from riverrun.model.errors import UnknownJobKindError
 from riverrun.model.job import JobRow
 from riverrun.model.lifecycle import SUCCESS, JobUpdate, decide
 from riverrun.model.outcome import COMPLETED, Cancel, Discard, Failed, Outcome
-from riverrun.model.retry import RetryPolicy, retry_delay
+from riverrun.model.retry import DefaultRetryPolicy, RetryPolicy, retry_delay
 from riverrun.runtime.clock import Clock
 from riverrun.runtime.threads import ThreadPool
 from riverrun.worker.attempt import Attempt, outcome_of_error, outcome_of_result
@@ -36,6 +36,7 @@ class ExecutorOptions(msgspec.Struct, frozen=True, kw_only=True):
 
     job_timeout: float | None = 60.0
     store_tracebacks: bool = True
+    retry_policy: RetryPolicy = msgspec.field(default_factory=DefaultRetryPolicy)
 
 
 class Executor:
@@ -45,14 +46,12 @@ class Executor:
         self,
         workers: Workers,
         threads: ThreadPool,
-        retry_policy: RetryPolicy,
         clock: Clock,
         options: ExecutorOptions,
         enter: Callable[[], None],
     ) -> None:
         self._workers = workers
         self._threads = threads
-        self._retry_policy = retry_policy
         self._clock = clock
         self._options = options
         self._enter = enter
@@ -83,7 +82,7 @@ class Executor:
         if handler.is_async:
             result = await handler.function(job)
         else:
-            result = await self._on_thread(attempt, handler)
+            result = await self._on_thread(attempt, handler, job)
         return COMPLETED if result is None else outcome_of_result(result)
 
     def _arm(self, attempt: Attempt, handler: Handler, job: Job[Any]) -> None:
@@ -96,10 +95,10 @@ class Executor:
         loop = asyncio.get_running_loop()
         attempt.timer = loop.call_later(timeout, attempt.cancel, CancelCause.TIMEOUT)
 
-    async def _on_thread(self, attempt: Attempt, handler: Handler) -> object:
+    async def _on_thread(self, attempt: Attempt, handler: Handler, job: Job[Any]) -> object:
         """Wait for the thread whatever happens, then report a timeout that it overran."""
         attempt.on_thread = True
-        result: object = await self._threads.run(handler.function, attempt.job)
+        result: object = await self._threads.run(handler.function, job)
         if asyncio.iscoroutine(result):
             return await result
         if attempt.cause is CancelCause.TIMEOUT:
@@ -137,7 +136,9 @@ class Executor:
             error = self._describe(row, outcome)
         if isinstance(outcome, Failed) and row.attempt < row.max_attempts:
             now = self._clock.now()
-            delay = retry_delay(row, self._retry_policy, now, outcome.next_retry)
+            delay = retry_delay(
+                row, self._options.retry_policy, now, outcome.next_retry, warn=logger.warning
+            )
         update = decide(row, outcome, error=error, delay=delay)
         updates = attempt.job.updates if attempt.job is not None else None
         if updates is None:

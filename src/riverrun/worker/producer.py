@@ -22,13 +22,11 @@ from typing import Any
 
 import msgspec
 
-from riverrun.drivers.operations import Operations
-from riverrun.drivers.statement import Database
 from riverrun.model.errors import DatabaseError
 from riverrun.model.event import Event, EventKind
 from riverrun.model.job import JobRow
 from riverrun.model.notification import CONTROL, INSERT, ControlMessage
-from riverrun.runtime.clock import Clock
+from riverrun.runtime.handle import DatabaseHandle
 from riverrun.runtime.notifier import Notifier
 from riverrun.runtime.service import Service
 from riverrun.worker.attempt import Attempt
@@ -62,22 +60,19 @@ class Producer(Service):
     def __init__(
         self,
         options: ProducerOptions,
-        database: Database,
-        operations: Operations,
+        db: DatabaseHandle,
         executor: Executor,
         completer: Completer,
-        clock: Clock,
+        *,
         notifier: Notifier | None = None,
         publish: Callable[[Event], None] = lambda _event: None,
     ) -> None:
         super().__init__()
         self.name = f"Producer[{options.queue}]"
         self._options = options
-        self._database = database
-        self._operations = operations
+        self._db = db
         self._executor = executor
         self._completer = completer
-        self._clock = clock
         self._notifier = notifier
         self._publish = publish
         self._active: dict[int, Attempt] = {}
@@ -138,8 +133,8 @@ class Producer(Service):
 
     async def _register(self) -> None:
         """Put the queue on record, so that it can be paused, and learn whether it is."""
-        upsert = self._operations.queues.upsert(self._options.queue, now=self._clock.now_or_none())
-        queue = await self._database.run(upsert)
+        upsert = self._db.operations.queues.upsert(self._options.queue, now=self._db.now)
+        queue = await self._db.run(upsert)
         self._paused = queue.paused_at is not None
 
     def _subscribe(self) -> Callable[[], None]:
@@ -150,7 +145,12 @@ class Producer(Service):
             self._notifier.subscribe(CONTROL, self._on_control),
             self._notifier.on_connected(self._on_connected),
         ]
-        return lambda: [call() for call in undo].clear()
+
+        def unsubscribe() -> None:
+            for call in undo:
+                call()
+
+        return unsubscribe
 
     async def _loop(self) -> None:
         while not self.stopping.is_set():
@@ -172,15 +172,15 @@ class Producer(Service):
         options = self._options
         self._last_fetch = time.monotonic()
         self._fetching = True
-        fetch = self._operations.jobs.fetch(
+        fetch = self._db.operations.jobs.fetch(
             options.queue,
             limit=limit,
             client_id=options.client_id,
             kinds=None if options.kinds is None else list(options.kinds),
-            now=self._clock.now_or_none(),
+            now=self._db.now,
         )
         try:
-            rows = await self._database.run(fetch)
+            rows = await self._db.run(fetch)
         except DatabaseError as error:
             logger.error("fetching jobs of queue %r failed: %s", options.queue, error)  # noqa: TRY400
             self._more = False
@@ -249,31 +249,31 @@ class Producer(Service):
     async def _report(self) -> None:
         """Say now and then that the queue is still served, or the leader forgets it."""
         while True:
-            await self._clock.sleep(QUEUE_REPORT_SECONDS)
+            await self._db.clock.sleep(QUEUE_REPORT_SECONDS)
             await self._quietly(self._register_again())
 
     async def _register_again(self) -> None:
-        queue = await self._database.run(
-            self._operations.queues.upsert(self._options.queue, now=self._clock.now_or_none())
+        queue = await self._db.run(
+            self._db.operations.queues.upsert(self._options.queue, now=self._db.now)
         )
         self._set_paused(queue.paused_at is not None)
 
     async def _poll_settings(self) -> None:
         """Without notifications: ask whether the queue was paused or one of our jobs cancelled."""
         while self._notifier is None:
-            await self._clock.sleep(SETTINGS_POLL_SECONDS)
+            await self._db.clock.sleep(SETTINGS_POLL_SECONDS)
             await self._quietly(self._look_at_settings())
 
     async def _look_at_settings(self) -> None:
-        queue = await self._database.run(self._operations.queues.get(self._options.queue))
+        queue = await self._db.run(self._db.operations.queues.get(self._options.queue))
         if queue is not None:
             self._set_paused(queue.paused_at is not None)
         await self._look_for_cancels()
 
     async def _look_for_cancels(self) -> None:
         if self._active:
-            requested = self._operations.jobs.cancel_requested(list(self._active))
-            for job_id in await self._database.run(requested):
+            requested = self._db.operations.jobs.cancel_requested(list(self._active))
+            for job_id in await self._db.run(requested):
                 self.cancel(job_id)
 
     async def _quietly(self, call: Coroutine[Any, Any, None]) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Iterable
 from types import TracebackType
+from typing import Self
 
 from riverrun.model.errors import ValidationError
 from riverrun.model.event import Event, EventKind
@@ -52,7 +53,7 @@ class Subscription:
             self._queue.put_nowait(None)
         return event
 
-    async def __aenter__(self) -> "Subscription":
+    async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(

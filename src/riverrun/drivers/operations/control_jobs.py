@@ -35,6 +35,7 @@ class JobControls(OperationGroup):
         A finalized job is left alone. `cancel_attempted_at` is the time stored as that of the
         request, the database's if not given. None if there is no such job.
         """
+        yield self._lock(job_id)
         job: JobRow | None = yield self._ask(
             "cancel_job",
             self._job_or_none,
@@ -43,7 +44,8 @@ class JobControls(OperationGroup):
             now=now,
         )
         if job is None:
-            return (yield from self._as_it_is(job_id))
+            job = yield self.get(job_id)
+            return job
         payload = control_payload("cancel", job.queue, job_id=job.id)
         yield NotificationOperations(self._dialect).notify(CONTROL, [payload], now=now)
         return job
@@ -53,12 +55,15 @@ class JobControls(OperationGroup):
 
         A job that is running or already due is left alone.
         """
+        yield self._lock(job_id)
         job: JobRow | None = yield self._ask("retry_job", self._job_or_none, id=job_id, now=now)
-        return (yield from self._as_it_is(job_id)) if job is None else job
+        if job is None:
+            job = yield self.get(job_id)
+        return job
 
     def delete(self, job_id: int) -> Script[JobRow | None]:
         """Delete a job; what it was, or None. Raises `JobRunningError` for a running one."""
-        state = yield self._ask("lock_job", first_value, id=job_id)
+        state = yield self._lock(job_id)
         if state == JobState.RUNNING:
             raise JobRunningError(
                 f"running jobs cannot be deleted: job {job_id} is running; cancel it first"
@@ -74,13 +79,12 @@ class JobControls(OperationGroup):
         """Delete every job, whatever its state. For benchmarks."""
         return self._ask("truncate_jobs", nothing)
 
-    def _as_it_is(self, job_id: int) -> Script[JobRow | None]:
-        """A statement of its own, so that it sees what was committed while we waited for a lock."""
-        job: JobRow | None = yield self.get(job_id)
-        return job
+    def _lock(self, job_id: int) -> Statement[str | None]:
+        """Wait for whoever is changing the job, so that what follows judges it as it is by then."""
+        return self._ask("lock_job", first_value, id=job_id)
 
     def _job_or_none(self, rows: Sequence[Row]) -> JobRow | None:
-        return first_row(job_reader(self._dialect))(rows)  # type: ignore[no-any-return]
+        return first_row(job_reader(self._dialect))(rows)
 
 
 def _rfc3339(time: datetime) -> str:

@@ -1,9 +1,9 @@
 """How jobs get into the database: in chunks of one statement each, all in one transaction."""
 
-from collections.abc import Iterator, Sequence
-from datetime import datetime
 import json
 import secrets
+from collections.abc import Iterator, Sequence
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -57,9 +57,7 @@ class JobInserts(OperationGroup):
             )
         return self._ask("insert_jobs", self._reader(jobs), **_as_arrays(jobs), now=now)
 
-    def insert_fast(
-        self, jobs: Sequence[JobInsert], *, now: datetime | None = None
-    ) -> Script[int]:
+    def insert_fast(self, jobs: Sequence[JobInsert], *, now: datetime | None = None) -> Script[int]:
         """Insert any number of jobs and read nothing back; how many went in.
 
         Jobs whose unique key is held are left out.
@@ -94,7 +92,9 @@ class JobInserts(OperationGroup):
         )
 
     def _insert_mixed(self, jobs: Sequence[JobInsert], now: datetime | None) -> Statement[int]:
-        params = _as_arrays(jobs) if self._dialect.is_postgres else {"jobs": _as_json(jobs)}
+        params: dict[str, Any] = (
+            _as_arrays(jobs) if self._dialect.is_postgres else {"jobs": _as_json(jobs)}
+        )
         return self._ask("insert_jobs_mixed", len, **params, now=now)
 
     def _reader(self, sorted_jobs: Sequence[JobInsert] | None) -> Read[list[InsertedJob]]:
@@ -168,7 +168,7 @@ def _all_but_args(job: JobInsert) -> tuple[object, ...]:
     )
 
 
-def _as_arrays(jobs: Sequence[JobInsert]) -> dict[str, list[Any]]:
+def _as_arrays(jobs: Sequence[JobInsert]) -> dict[str, Any]:
     """A list a column."""
     return {
         "ids": [job.id for job in jobs],

@@ -4,9 +4,9 @@ A term is the pair of `leader_id` and `elected_at`. The latter is kept exactly a
 returned it (on SQLite it is text) and given back so, never rounded.
 """
 
+import json
 from collections.abc import Sequence
 from datetime import datetime
-import json
 
 import msgspec
 

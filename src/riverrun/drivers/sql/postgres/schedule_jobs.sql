@@ -14,30 +14,38 @@ with due as (
     limit :limit::int
     for update
 ),
+held as (
+    select
+        id,
+        unique_key,
+        priority,
+        scheduled_at,
+        (
+            select holder.id
+            from /*schema*/river_job as holder
+            where holder.unique_key = due.unique_key
+                and holder.unique_key is not null
+                and holder.unique_states is not null
+                and /*schema*/river_job_state_in_bitmask(holder.unique_states, holder.state)
+        ) as holder_id
+    from due
+    where unique_key is not null and unique_states is not null
+),
+ranked as (
+    select
+        id,
+        holder_id,
+        row_number() over (
+            partition by unique_key
+            order by (holder_id = id) is true desc, priority, scheduled_at, id
+        ) as place
+    from held
+),
 losers as (
-    select ranked.id
-    from (
-        select
-            due.id,
-            holder.id as holder_id,
-            row_number() over (
-                partition by due.unique_key
-                order by
-                    (holder.id = due.id) is true desc,
-                    due.priority,
-                    due.scheduled_at,
-                    due.id
-            ) as place
-        from due
-        left join /*schema*/river_job as holder
-            on holder.unique_key = due.unique_key
-            and holder.unique_key is not null
-            and holder.unique_states is not null
-            and /*schema*/river_job_state_in_bitmask(holder.unique_states, holder.state)
-        where due.unique_key is not null and due.unique_states is not null
-    ) as ranked
-    where ranked.place > 1
-        or (ranked.holder_id is not null and ranked.holder_id not in (select id from due))
+    select id
+    from ranked
+    where place > 1
+        or (holder_id is not null and holder_id not in (select id from due))
 )
 update /*schema*/river_job
 set

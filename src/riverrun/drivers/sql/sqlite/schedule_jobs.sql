@@ -14,31 +14,42 @@ with due as materialized (
     order by priority, scheduled_at, id
     limit :limit
 ),
+held as (
+    select
+        id,
+        unique_key,
+        priority,
+        scheduled_at,
+        (
+            select holder.id
+            from /*schema*/river_job as holder
+            where holder.unique_key = due.unique_key
+                and holder.unique_key is not null
+                and holder.unique_states is not null
+                and case holder.state
+                    when 'available' then holder.unique_states & (1 << 0)
+                    when 'cancelled' then holder.unique_states & (1 << 1)
+                    when 'completed' then holder.unique_states & (1 << 2)
+                    when 'discarded' then holder.unique_states & (1 << 3)
+                    when 'pending' then holder.unique_states & (1 << 4)
+                    when 'retryable' then holder.unique_states & (1 << 5)
+                    when 'running' then holder.unique_states & (1 << 6)
+                    when 'scheduled' then holder.unique_states & (1 << 7)
+                    else 0
+                end >= 1
+        ) as holder_id
+    from due
+    where unique_key is not null and unique_states is not null
+),
 ranked as (
     select
-        due.id,
-        holder.id as holder_id,
+        id,
+        holder_id,
         row_number() over (
-            partition by due.unique_key
-            order by holder.id is due.id desc, due.priority, due.scheduled_at, due.id
+            partition by unique_key
+            order by holder_id is id desc, priority, scheduled_at, id
         ) as place
-    from due
-    left join /*schema*/river_job as holder
-        on holder.unique_key = due.unique_key
-        and holder.unique_key is not null
-        and holder.unique_states is not null
-        and case holder.state
-            when 'available' then holder.unique_states & (1 << 0)
-            when 'cancelled' then holder.unique_states & (1 << 1)
-            when 'completed' then holder.unique_states & (1 << 2)
-            when 'discarded' then holder.unique_states & (1 << 3)
-            when 'pending' then holder.unique_states & (1 << 4)
-            when 'retryable' then holder.unique_states & (1 << 5)
-            when 'running' then holder.unique_states & (1 << 6)
-            when 'scheduled' then holder.unique_states & (1 << 7)
-            else 0
-        end >= 1
-    where due.unique_key is not null and due.unique_states is not null
+    from held
 ),
 losers as materialized (
     select id

@@ -1,0 +1,80 @@
+"""Every statement has its file on both databases, is asked somewhere, and suits the tables."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+import riverrun
+from riverrun.drivers.dialect import Dialect
+from riverrun.drivers.statement import Database, Row, Statement
+from tests.support.operations import a_job, insert_all, select
+
+PACKAGE = Path(riverrun.__file__).parent
+FILES = PACKAGE / "drivers" / "sql"
+ONLY_POSTGRES = {"limit_transaction", "lock_migrations"}
+NOT_ASKED_BUT_INCLUDED = "job_columns"
+NAMES_MADE_OF_PARTS = {"pause_queue", "resume_queue"}
+EXPLAINABLE = ("delete", "insert", "select", "update", "with")
+
+
+def names(dialect: str) -> set[str]:
+    return {path.stem for path in (FILES / dialect).glob("*.sql")} - {NOT_ASKED_BUT_INCLUDED}
+
+
+def explainable() -> list[str]:
+    dialect = Dialect("sqlite", "?")
+    return sorted(n for n in names("sqlite") if dialect.sql(n).text.startswith(EXPLAINABLE))
+
+
+async def plan(db: Database, name: str, **params: object) -> str:
+    compiled = db.dialect.sql(name)
+    explain = "explain " if db.dialect.is_postgres else "explain query plan "
+    values = [params.get(parameter) for parameter in compiled.names]
+    rows: list[Row] = await db.run(Statement(name, explain + compiled.text, values, list))
+    return "\n".join(str(row[-1]) for row in rows)
+
+
+def test_both_databases_know_the_same_statements() -> None:
+    assert names("postgres") - names("sqlite") == ONLY_POSTGRES
+    assert names("sqlite") <= names("postgres")
+
+
+def test_every_file_is_asked_for_and_every_question_has_its_file() -> None:
+    text = "".join(path.read_text() for path in PACKAGE.rglob("*.py"))
+    asked = set(re.findall(r'_ask\(\s*"(\w+)"', text))
+    mentioned = set(re.findall(r'"(\w+)"', text)) | NAMES_MADE_OF_PARTS
+    assert asked <= names("postgres")
+    assert names("postgres") <= mentioned
+
+
+@pytest.mark.parametrize("name", explainable())
+async def test_the_database_understands_the_statement(db: Database, name: str) -> None:
+    assert await plan(db, name)
+
+
+async def test_a_claim_goes_by_the_fetching_index(db: Database) -> None:
+    await insert_all(db, *[a_job(queue=f"queue{n % 7}") for n in range(5000)])
+    await select(db, "analyze river_job")
+    steps = await plan(db, "fetch_jobs", queue="queue1", limit=100, client_id="me")
+    assert "river_job_prioritized_fetching_index" in steps
+    assert "Sort" not in steps
+    assert "TEMP B-TREE FOR ORDER BY" not in steps
+
+
+@pytest.mark.parametrize("name", ["finish_jobs", "complete_jobs", "schedule_jobs"])
+async def test_a_batch_is_written_by_primary_key(db: Database, name: str) -> None:
+    await insert_all(db, *[a_job() for _ in range(5000)])
+    await select(db, "analyze river_job")
+    steps = await plan(db, name, ids=list(range(1, 501)) if db.dialect.is_postgres else None)
+    assert "Seq Scan on river_job" not in steps
+    assert "SCAN river_job" not in steps
+
+
+def test_every_table_type_and_function_of_river_takes_the_schema() -> None:
+    bare = re.compile(
+        r"(?<!/\*schema\*/)\briver_(?:job(?:_state\w*|_id_seq)?|queue|leader|notification)\b"
+    )
+    for path in FILES.rglob("*.sql"):
+        text = re.sub(r"(?m)^\s*--.*$", "", path.read_text())
+        assert bare.findall(text) == [], path

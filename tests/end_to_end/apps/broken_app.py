@@ -1,0 +1,3 @@
+"""A program that cannot be imported."""
+
+raise RuntimeError("no settings")

@@ -1,0 +1,78 @@
+"""The command line as a process of its own: what it says, how it takes signals, how it ends."""
+
+import asyncio
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Self
+
+APPS = Path(__file__).parent / "apps"
+
+
+class Program:
+    """One running `riverrun`. Standard output is read as it is asked for."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self._process = process
+        self._lines: list[str] = []
+        assert process.stderr is not None
+        self._stderr = asyncio.ensure_future(process.stderr.read())
+
+    @classmethod
+    async def start(cls, *arguments: str, folder: Path = APPS, **environment: str) -> Self:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "riverrun", *arguments),
+            cwd=folder,
+            env={**_own_environment(), **environment},
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        return cls(process)
+
+    async def says(self, part: str) -> str:
+        """The next line that holds `part`; fails if the program ends without such a line."""
+        assert self._process.stdout is not None
+        while line := (await self._process.stdout.readline()).decode():
+            self._lines.append(line)
+            if part in line:
+                return line.rstrip("\n")
+        raise AssertionError(
+            f"never said {part!r}, but {self.output!r} and {await self.errors()!r}"
+        )
+
+    def write(self, line: str) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.write(f"{line}\n".encode())
+
+    def send(self, number: signal.Signals) -> None:
+        self._process.send_signal(number)
+
+    async def exit_code(self) -> int:
+        """Read the rest, and wait for the end."""
+        assert self._process.stdout is not None
+        self._lines.append((await self._process.stdout.read()).decode())
+        await self._stderr
+        return await self._process.wait()
+
+    @property
+    def output(self) -> str:
+        """All that was read so far."""
+        return "".join(self._lines)
+
+    async def errors(self) -> str:
+        """All of standard error, once it is closed."""
+        return (await self._stderr).decode()
+
+    async def kill(self) -> None:
+        if self._process.returncode is None:
+            self._process.kill()
+        await self.exit_code()
+
+
+def _own_environment() -> dict[str, str]:
+    """Ours, with the package importable from anywhere, and without a database of the developer's."""
+    source = Path(__file__).parents[2] / "src"
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("RIVERRUN_")}
+    return {**kept, "PYTHONPATH": str(source)}
