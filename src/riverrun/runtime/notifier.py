@@ -49,7 +49,7 @@ class Notifier(Service):
         listener = await self._connect()
         self.ready()
         while not self.stopping.is_set():
-            await self._untillistener.wait_lost()
+            await self._until_lost(listener)
             listener = await self._reconnect()
         if listener is not None:
             await listener.close()

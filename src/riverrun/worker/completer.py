@@ -153,7 +153,8 @@ class Completer(Service):
     async def _write_successes(self, batch: Sequence[Completion]) -> None:
         fences = [(c.row.id, c.row.attempt, _attempted_at(c.row)) for c in batch]
         statement = self._db.operations.jobs.complete(fences, now=self._db.now)
-        written = dict(await self._db.run(statement))
+        pairs = await self._db.run(statement)
+        written = dict(pairs)
         if self._wanted():
             rows = {
                 c.row.id: _completed(c.row, written[c.row.id]) for c in batch if c.row.id in written
