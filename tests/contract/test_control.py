@@ -60,16 +60,20 @@ async def test_a_running_job_is_cancelled_from_another_client(
 async def test_a_success_after_a_cancel_request_stays_a_success(
     workers: Workers, make_client: MakeClient
 ) -> None:
+    started = asyncio.Event()
+
     @workers.work(Task)
     async def work(job: Job[Task]) -> None:
-        await make_client(workers=None, queues={}).jobs.cancel(job.id)
+        started.set()
         try:
             await asyncio.Event().wait()
         except asyncio.CancelledError:
             return
 
     async with make_client() as client, client.subscribe() as events:
-        await client.insert(Task())
+        job = (await client.insert(Task())).job
+        await started.wait()
+        await make_client(workers=None, queues={}).jobs.cancel(job.id)
         assert (await event(events, "job_completed")).state is JobState.COMPLETED
 
 

@@ -6,9 +6,10 @@ from datetime import timedelta
 import pytest
 
 from riverrun.drivers.operations import Operations
+from riverrun.drivers.rows import read_time
 from riverrun.drivers.statement import Database
 from riverrun.drivers.url import open_database
-from riverrun.model.attempt_error import AttemptError
+from riverrun.model.attempt_error import ZERO_TIME, AttemptError
 from riverrun.model.errors import PayloadError
 from riverrun.model.job import JobState
 from tests.support.operations import (
@@ -148,3 +149,27 @@ async def test_a_lease_in_a_shorter_form_is_renewed(db: Database) -> None:
     kept = await db.run(leader.reelect("a", "2026-08-05 12:00:00.000", ttl=15, now=NOW))
     assert kept is not None
     assert kept.elected_at == "2026-08-05 12:00:00"
+
+
+@pytest.mark.parametrize(
+    ("text", "microsecond"),
+    [
+        ("2026-08-05 12:00:00.123", 123000),
+        ("2026-08-05 12:00:00", 0),
+        ("2026-08-05 12:00:00.5", 500000),
+        ("2026-08-05T12:00:00Z", 0),
+        ("2026-08-05T14:00:00.123456789+02:00", 123456),
+        ("2026-08-05 12:00:00.123456789 +0000 UTC m=+1.5", 123456),
+        ("2026-08-05 14:00:00 +0200 CEST", 0),
+        ("2026-08-05 15:00:00 +0300 +03", 0),
+    ],
+)
+def test_every_form_of_time_that_a_client_wrote_is_read(text: str, microsecond: int) -> None:
+    assert read_time(text) == NOW.replace(microsecond=microsecond)
+
+
+@pytest.mark.parametrize(
+    "value", ["", "rubbish", "9999-99-99 12:00:00.000", 5, b"\0", "0001-01-01 00:00:00+02:00"]
+)
+def test_a_time_that_nobody_can_read_is_the_first_of_all(value: object) -> None:
+    assert read_time(value) == ZERO_TIME

@@ -20,7 +20,7 @@ async def test_each_thing_that_happens_is_a_line(riverrun: Start, database_url: 
         "follow_auction  cancelled  JobCancelError: job cancelled remotely",
         "charge_card     failed     in attempt 1: the bank did not answer; again in 1 s",
         "charge_card     completed  in attempt 2",
-        'resize_photo    completed  in attempt 1, output {',
+        "resize_photo    completed  in attempt 1, output {",
         "send_reminder   completed  in attempt 1",
         SUMMARY,
     ):

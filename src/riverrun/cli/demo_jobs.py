@@ -14,7 +14,8 @@ from riverrun.worker.context import Job
 from riverrun.worker.registry import Worker, Workers
 
 SHORT = 0.5
-REMINDER_DELAY = timedelta(seconds=3)
+REMINDER_DELAY = timedelta(seconds=5)
+"""As long as the leader looks ahead, so that the job is on time whoever leads."""
 
 workers = Workers()
 

@@ -189,6 +189,10 @@ class Client:
 
         Returns how many jobs were left behind; their rows stay `running` until they are rescued.
         """
+        if _current_client.get(None) is self:
+            raise LifecycleError(
+                "a job cannot wait for its own client to stop; let another task call stop()"
+            )
         config = self.config
         soft = config.soft_stop_timeout if soft is None else soft
         hard = config.hard_stop_timeout if hard is None else hard

@@ -8,7 +8,7 @@ worker for however many jobs there are.
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 
@@ -75,8 +75,7 @@ class Inserter:
         return True
 
     def _resolve_one(self, args: Any, options: InsertOptions) -> JobInsert:
-        args_class: type[Any] = type(args)
-        codec = codec_for(args_class)
+        codec = codec_for(cast("type[object]", type(args)))
         config = self._config
         workers = config.workers
         if workers is not None and codec.kind not in workers and not config.skip_unknown_job_check:

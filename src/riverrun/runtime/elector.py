@@ -18,11 +18,13 @@ import asyncio
 import logging
 import random
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 from riverrun.model.errors import DatabaseError
 from riverrun.model.notification import LEADERSHIP, LeadershipMessage
 from riverrun.runtime.handle import DatabaseHandle
 from riverrun.runtime.notifier import Notifier
+from riverrun.runtime.scope import Cause, Scope
 from riverrun.runtime.service import Service
 
 logger = logging.getLogger("riverrun.elector")
@@ -35,20 +37,23 @@ WOKEN_JITTER = 0.05
 
 
 class LeadershipTerm:
-    """One uninterrupted tenure. `elected_at` is kept exactly as the database wrote it."""
+    """One uninterrupted tenure. `elected_at` is kept exactly as the database wrote it.
+
+    What is done in a term runs under its `scope`, which is cancelled when the term is over.
+    """
 
     def __init__(
-        self, epoch: int, leader_id: str, elected_at: object, trusted_until: float
+        self, epoch: int, leader_id: str, elected_at: Any, trusted_until: float, scope: Scope
     ) -> None:
         self.epoch = epoch
         self.leader_id = leader_id
         self.elected_at = elected_at
         self.trusted_until = trusted_until
-        self.over = False
+        self.scope = scope
 
     def is_trusted(self, now: float) -> bool:
         """Whether the client may act on this term at the monotonic time `now`."""
-        return not self.over and now < self.trusted_until
+        return not self.scope.cancelled and now < self.trusted_until
 
 
 OnChange = Callable[[LeadershipTerm | None], Awaitable[None]]
@@ -116,10 +121,11 @@ class Elector(Service):
         if await self._pause(ELECT_INTERVAL + random.uniform(0, ELECT_JITTER)):  # noqa: S311
             await self._db.clock.sleep(random.uniform(0, WOKEN_JITTER))  # noqa: S311
 
-    async def _begin(self, elected_at: object, started: float) -> None:
+    async def _begin(self, elected_at: Any, started: float) -> None:
         self._epoch += 1
         trusted_until = started + LEASE - TRUST_MARGIN
-        self.term = LeadershipTerm(self._epoch, self._client_id, elected_at, trusted_until)
+        scope = Scope(self.scope)
+        self.term = LeadershipTerm(self._epoch, self._client_id, elected_at, trusted_until, scope)
         logger.info("%s leads (epoch %d)", self._client_id, self._epoch)
         await self._on_change(self.term)
 
@@ -156,7 +162,7 @@ class Elector(Service):
         term, self.term = self.term, None
         if term is None:
             return
-        term.over = True
+        term.scope.cancel(Cause.LEADERSHIP_LOST)
         self._resign_requested = False
         await self._on_change(None)
         logger.info("%s no longer leads (epoch %d)", term.leader_id, term.epoch)

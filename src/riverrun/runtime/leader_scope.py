@@ -31,7 +31,7 @@ class LeaderScope:
             return
         self._services = self._make(term)
         try:
-            await start_all(self._services)
+            await start_all(self._services, term.scope)
         except Exception:
             self._services = ()
             logger.exception("maintenance could not be started")
