@@ -15,8 +15,8 @@ async def riverrun() -> AsyncIterator[Start]:
     """Starts `riverrun` with arguments; killed afterwards if it still runs."""
     programs: list[Program] = []
 
-    async def start(*arguments: str, **options: str) -> Program:
-        programs.append(await Program.start(*arguments, **options))
+    async def start(*arguments: str, **environment: str) -> Program:
+        programs.append(await Program.start(*arguments, **environment))
         return programs[-1]
 
     yield start

@@ -16,14 +16,15 @@ class Program:
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self._process = process
         self._lines: list[str] = []
+        self._fresh: list[str] = []
         assert process.stderr is not None
         self._stderr = asyncio.ensure_future(process.stderr.read())
 
     @classmethod
-    async def start(cls, *arguments: str, folder: Path = APPS, **environment: str) -> Self:
+    async def start(cls, *arguments: str, **environment: str) -> Self:
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "riverrun", *arguments),
-            cwd=folder,
+            cwd=APPS,
             env={**_own_environment(), **environment},
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
@@ -31,16 +32,24 @@ class Program:
         )
         return cls(process)
 
-    async def says(self, part: str) -> str:
-        """The next line that holds `part`; fails if the program ends without such a line."""
-        assert self._process.stdout is not None
-        while line := (await self._process.stdout.readline()).decode():
+    async def says(self, part: str) -> None:
+        """Wait for a line that holds `part`; fails if the program ends without one.
+
+        Lines that came earlier count too, unless they were waited for: what a job prints may come
+        before or after what the program does.
+        """
+        while (line := self._take(part)) is None:
+            assert self._process.stdout is not None
+            line = (await self._process.stdout.readline()).decode()
+            assert line, f"never said {part!r}, but {self.output!r} and {await self.errors()!r}"
             self._lines.append(line)
-            if part in line:
-                return line.rstrip("\n")
-        raise AssertionError(
-            f"never said {part!r}, but {self.output!r} and {await self.errors()!r}"
-        )
+            self._fresh.append(line)
+
+    def _take(self, part: str) -> str | None:
+        found = next((line for line in self._fresh if part in line), None)
+        if found is not None:
+            self._fresh.remove(found)
+        return found
 
     def write(self, line: str) -> None:
         assert self._process.stdin is not None

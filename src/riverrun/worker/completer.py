@@ -171,8 +171,8 @@ class Completer(Service):
             )
             for c in batch
         ]
-        script = self._db.operations.jobs.finish(items, now=self._db.now)
-        rows = await self._db.transact(script)
+        statement = self._db.operations.jobs.finish_many(items, now=self._db.now)
+        rows = await self._db.run(statement)
         if self._wanted():
             await self._tell(batch, {row.id: row for row in rows})
 
