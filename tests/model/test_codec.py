@@ -1,5 +1,6 @@
 """Args of every supported class are written and read strictly."""
 
+import itertools
 import math
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -167,6 +168,7 @@ def class_with(**attributes: Any) -> type[Any]:
         (type("Odd", (dict,), {"kind": "ok"}), "cannot be args; make it a dataclass"),
         ("odd", "must be of a class"),
     ],
+    ids=itertools.count(1),
 )
 def test_classes_that_cannot_be_args_are_refused_with_the_reason(
     args_class: Any, reason: str

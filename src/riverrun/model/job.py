@@ -102,14 +102,18 @@ class JobRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         return self.metadata.get("output")
 
     def check_decodable(self) -> None:
-        """Raise `PayloadError` if a column of the row cannot be read."""
-        if self.encoded_metadata is not None:
+        """Raise `PayloadError` if a column of the row cannot be read.
+
+        The database sends valid JSON or something that begins like none, so a first character that
+        fits needs no closer look.
+        """
+        if self.encoded_metadata is not None and self.encoded_metadata[0] != "{":
             _ = self.metadata
-        if self.encoded_errors is not None:
+        if self.encoded_errors is not None and self.encoded_errors[0] != "[":
             _ = self.errors
-        if self.encoded_tags is not None:
+        if self.encoded_tags is not None and self.encoded_tags[0] != "[":
             _ = self.tags
-        if self.encoded_attempted_by is not None:
+        if self.encoded_attempted_by is not None and self.encoded_attempted_by[0] != "[":
             _ = self.attempted_by
 
 
