@@ -1,6 +1,7 @@
 """Where River's tables are: missing, too old, or in a schema of their own."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import ClassVar
 
 import asyncpg
@@ -9,6 +10,7 @@ import pytest
 from riverrun import (
     Client,
     ConfigurationError,
+    DatabaseError,
     DatabaseUnavailableError,
     Job,
     Migrator,
@@ -118,6 +120,20 @@ async def test_the_default_database_is_made_where_the_program_runs(
     monkeypatch.chdir(str(tmp_path))
     monkeypatch.delenv("RIVERRUN_DATABASE_URL", raising=False)
     client = Client(workers=working, queues={"default": 1})
+    async with client, client.subscribe() as events:
+        job = (await client.insert(Task())).job
+        await event(events, "job_completed", job.id)
+
+
+async def test_a_file_that_is_not_there_is_named_and_not_made(tmp_path: Path) -> None:
+    path = tmp_path / "nowhere.db"
+    with pytest.raises(DatabaseError, match=r"nowhere\.db"):
+        await Client(f"sqlite:///{path}").insert(Task())
+    assert not path.exists()
+
+
+async def test_a_database_in_memory_is_made_at_once(working: Workers) -> None:
+    client = Client("sqlite://:memory:", workers=working, queues={"default": 1})
     async with client, client.subscribe() as events:
         job = (await client.insert(Task())).job
         await event(events, "job_completed", job.id)

@@ -146,3 +146,38 @@ async def test_a_client_without_workers_says_what_is_missing(
         await make_client().start()
     with pytest.raises(ConfigurationError, match="queues="):
         await make_client(queues={}).start()
+
+
+async def test_a_second_stop_shortens_the_first(workers: Workers, make_client: MakeClient) -> None:
+    started, release = asyncio.Event(), asyncio.Event()
+
+    @workers.work(Wait)
+    async def work(job: Job[Wait]) -> None:
+        started.set()
+        while not release.is_set():
+            try:
+                await release.wait()
+            except asyncio.CancelledError:
+                continue
+
+    client = make_client()
+    await client.start()
+    await client.insert(Wait())
+    await started.wait()
+    first = asyncio.create_task(client.stop())
+    second = asyncio.create_task(client.stop(soft=0, hard="1ms"))
+    assert await first + await second == 1
+    release.set()
+
+
+async def test_a_job_cannot_stop_its_own_client(workers: Workers, make_client: MakeClient) -> None:
+    client = make_client()
+
+    @workers.work(Wait)
+    async def work(job: Job[Wait]) -> None:
+        await client.stop()
+
+    async with client, client.subscribe() as events:
+        await client.insert(Wait(), max_attempts=1)
+        job = await event(events, "job_failed")
+    assert "own client" in job.errors[0].error

@@ -18,6 +18,7 @@ from riverrun.cli.migrate_options import (
     versions_option,
     walk_options,
 )
+from riverrun.cli.options import database_at
 from riverrun.drivers.dialect import Dialect
 from riverrun.drivers.migration import (
     LINES,
@@ -28,9 +29,8 @@ from riverrun.drivers.migration import (
     migrations,
 )
 from riverrun.drivers.migrator import AppliedMigration, Migrator, migrate_up_all
-from riverrun.drivers.sqlite import SQLiteDatabase
 from riverrun.drivers.statement import Database
-from riverrun.drivers.url import open_database, scheme_of, sqlite_path
+from riverrun.drivers.url import scheme_of
 from riverrun.model.errors import ConfigurationError, RiverError
 
 T = TypeVar("T")
@@ -177,21 +177,11 @@ def _with_database(
     url: str, schema: str | None, work: Callable[[Database], Awaitable[T]], *, create: bool = False
 ) -> T:
     """What `work` gives for the database at `url`; an error of ours becomes one line."""
-    try:
-        database = _database(url, schema, create=create)
-    except ConfigurationError as error:
-        raise click.UsageError(str(error)) from error
+    database = database_at(url, schema, create=create)
     try:
         return asyncio.run(_open_for(database, work))
     except RiverError as error:
         raise click.ClickException(str(error)) from error
-
-
-def _database(url: str, schema: str | None, *, create: bool) -> Database:
-    """The database, not yet open; only going up may make a SQLite file that is not there."""
-    if scheme_of(url) == "sqlite" and not create:
-        return SQLiteDatabase(sqlite_path(url), schema=schema, create=False)
-    return open_database(url, schema=schema)
 
 
 async def _open_for(database: Database, work: Callable[[Database], Awaitable[T]]) -> T:

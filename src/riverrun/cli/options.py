@@ -8,9 +8,9 @@ from typing import Any, TypeVar
 
 import click
 
-from riverrun.drivers.sqlite import SQLiteDatabase
 from riverrun.drivers.statement import Database
-from riverrun.drivers.url import open_database, scheme_of, sqlite_path
+from riverrun.drivers.url import is_in_memory as url_is_in_memory
+from riverrun.drivers.url import open_database
 from riverrun.model.duration import parse_duration
 from riverrun.model.errors import ConfigurationError, ValidationError
 
@@ -62,15 +62,13 @@ def set_up_logging() -> None:
 def database_at(url: str, schema: str | None = None, *, create: bool = True) -> Database:
     """The database at `url`, not yet open. Without `create` no SQLite file is made."""
     with _reported_as_usage():
-        if not create and scheme_of(url) == "sqlite":
-            return SQLiteDatabase(sqlite_path(url), schema=schema, create=False)
-        return open_database(url, schema=schema)
+        return open_database(url, schema=schema, create=create)
 
 
 def is_in_memory(url: str) -> bool:
     """Whether the database begins empty and is gone at the end."""
     with _reported_as_usage():
-        return scheme_of(url) == "sqlite" and sqlite_path(url) == ":memory:"
+        return url_is_in_memory(url)
 
 
 def _keep_level(level: int) -> Callable[[click.Context, click.Parameter, bool], None]:

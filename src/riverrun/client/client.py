@@ -18,7 +18,13 @@ from riverrun.client.queues import Queues
 from riverrun.client.worker_half import WorkerHalf
 from riverrun.drivers.migrator import check_schema, migrate_up_all
 from riverrun.drivers.statement import Database
-from riverrun.drivers.url import open_database, redact
+from riverrun.drivers.url import (
+    DEFAULT_URL,
+    ENVIRONMENT_VARIABLE,
+    is_in_memory,
+    open_database,
+    redact,
+)
 from riverrun.model.duration import Duration
 from riverrun.model.errors import ConfigurationError, LifecycleError
 from riverrun.model.event import EventKind
@@ -36,9 +42,6 @@ from riverrun.worker.subscriptions import DEFAULT_BUFFER, Subscription, Subscrip
 
 logger = logging.getLogger("riverrun.client")
 
-DEFAULT_URL = "sqlite:///riverrun.db"
-URL_VARIABLE = "RIVERRUN_DATABASE_URL"
-
 _current_client: ContextVar["Client"] = ContextVar("riverrun_client")
 
 
@@ -55,7 +58,8 @@ class Client:
 
     `database` is a URL (`postgresql://…`, `sqlite:///relative.db`, `sqlite:////absolute.db`). Without
     one, the environment's `RIVERRUN_DATABASE_URL` counts, and without that the file `riverrun.db` in
-    the working directory, which is created and migrated; a database that you name never is.
+    the working directory. That one, and `sqlite://:memory:`, are created and migrated; a database
+    that you name never is.
 
     The other options are those of `Config`, and are documented there. Raises `ConfigurationError`.
 
@@ -79,13 +83,9 @@ class Client:
         **options: Any,
     ) -> None:
         self.config = _config(workers=workers, queues=queues or {}, **options)
-        self._url: str | None = None
-        if not isinstance(database, str | None):
-            self._database = database
-        else:
-            self._url = database or os.environ.get(URL_VARIABLE) or DEFAULT_URL
-            self._database = self._open_database(self._url)
-        self._is_default = database is None and not os.environ.get(URL_VARIABLE)
+        self._url = _url(database)
+        self._is_ours = self._url is not None and (database is None or is_in_memory(self._url))
+        self._database = database if isinstance(database, Database) else self._open_database()
         self._asking = Asking(self._database, self._prepare)
         self._inserter = Inserter(self.config)
         self._subscriptions = Subscriptions()
@@ -185,7 +185,8 @@ class Client:
 
         After `soft` (default: `soft_stop_timeout`) running jobs are cancelled and go back to
         `available` with their attempt uncounted; after `hard` more (default: `hard_stop_timeout`)
-        those that ignored it are left behind. `soft=0` cancels at once. Harmless when not running.
+        those that ignored it are left behind. `soft=0` cancels at once. Harmless when not running, and
+        may be called again during a stop, with other limits.
 
         Returns how many jobs were left behind; their rows stay `running` until they are rescued.
         """
@@ -196,13 +197,12 @@ class Client:
         config = self.config
         soft = config.soft_stop_timeout if soft is None else soft
         hard = config.hard_stop_timeout if hard is None else hard
-        if soft is not None and seconds(soft) == 0 and self._half is not None:
-            self._half.cancel_jobs()
+        if self._half is not None:
+            self._half.limit_stop(None if soft is None else seconds(soft), seconds(hard))
         async with self._lock:
             if self._half is None:
                 return 0
-            half = self._half
-            left = await half.stop(None if soft is None else seconds(soft), seconds(hard))
+            left = await self._half.stop()
             self._half = None
             self._subscriptions.close()
             self._stopped.set()
@@ -255,9 +255,9 @@ class Client:
         self._stopped.clear()
 
     async def _prepare(self) -> None:
-        """The default database is nobody else's: make its tables. One that was named is left alone."""
-        if self._is_default:
-            logger.info("no database given; using %s", self._url)
+        """Make the tables of a database that is nobody else's; one that was named is left alone."""
+        if self._is_ours:
+            logger.info("using and, where needed, making the database %s", self._url)
             await migrate_up_all(self._database)
 
     async def _insert_rows(self, rows: list[JobInsert], tx: object | None) -> list[InsertResult]:
@@ -274,8 +274,11 @@ class Client:
         if self._half is not None:
             self._half.cancel_job(job.id, job.queue)
 
-    def _open_database(self, url: str) -> Database:
-        return open_database(url, schema=self.config.schema, **self.config.database_options)
+    def _open_database(self) -> Database:
+        config = self.config
+        return open_database(
+            self._url, schema=config.schema, create=self._is_ours, **config.database_options
+        )
 
     def __repr__(self) -> str:
         where = redact(self._url) if self._url else type(self._database).__name__
@@ -285,6 +288,13 @@ class Client:
 def set_current_client(client: Client) -> None:
     """Called by the executor at the beginning of each attempt, in the attempt's own context."""
     _current_client.set(client)
+
+
+def _url(database: str | Database | None) -> str | None:
+    """The URL to open; None where an open database was given, or the environment names one."""
+    if database is None:
+        return None if os.environ.get(ENVIRONMENT_VARIABLE) else DEFAULT_URL
+    return database if isinstance(database, str) else None
 
 
 def _with_options(job: Any) -> tuple[Any, InsertOptions]:

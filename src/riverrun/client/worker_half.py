@@ -17,7 +17,7 @@ from riverrun.client.config import Config, seconds
 from riverrun.maintenance.job_scheduler import JobScheduler
 from riverrun.model.errors import ConfigurationError
 from riverrun.runtime.elector import Elector, LeadershipTerm
-from riverrun.runtime.groups import Together, start_all
+from riverrun.runtime.groups import Together, start_all, stop_in_turn
 from riverrun.runtime.handle import DatabaseHandle
 from riverrun.runtime.leader_scope import LeaderScope
 from riverrun.runtime.notifier import Notifier
@@ -47,6 +47,7 @@ class WorkerHalf:
         self._subscriptions = subscriptions
         self._may_notify = may_notify
         self._left_behind = 0
+        self._escalation: asyncio.Task[None] | None = None
         self._threads = ThreadPool(config.thread_limit)
         workers = _workers(config)
         self._db = DatabaseHandle(asking.database, asking.operations, config.clock)
@@ -65,20 +66,14 @@ class WorkerHalf:
         await start_all(self._services())
         logger.info("client %s started", self._config.id)
 
-    async def stop(self, soft: float | None, hard: float) -> int:
-        """Stop in reverse order: jobs get `soft` seconds to end (None: for ever), then `hard` more.
-
-        Returns how many jobs ignored both and were left behind.
-        """
-        *others, producers = self._services()
-        escalation = asyncio.create_task(self._escalate(soft, hard))
+    async def stop(self) -> int:
+        """Stop in reverse order; returns how many jobs were left behind. `limit_stop` says how long."""
         try:
-            await producers.stop()
+            await stop_in_turn(self._services())
         finally:
-            escalation.cancel()
-        for service in reversed(others):
-            await service.stop()
-        self._threads.close()
+            self._threads.close()
+            if self._escalation is not None:
+                self._escalation.cancel()
         logger.info("client %s stopped", self._config.id)
         return self._left_behind
 
@@ -91,7 +86,16 @@ class WorkerHalf:
         for wait in done:
             wait.result()
 
-    def cancel_jobs(self) -> None:
+    def limit_stop(self, soft: float | None, hard: float) -> None:
+        """From now on jobs get `soft` seconds to end (None: for ever), then `hard` more.
+
+        Called again during a stop, it replaces the limits of the first call.
+        """
+        if self._escalation is not None:
+            self._escalation.cancel()
+        self._escalation = asyncio.create_task(self._escalate(soft, hard))
+
+    def _cancel_jobs(self) -> None:
         """Tell every running job that the client stops."""
         for producer in self.producers.values():
             producer.cancel_all()
@@ -120,8 +124,9 @@ class WorkerHalf:
         if soft is None:
             return
         await self._config.clock.sleep(soft)
-        logger.warning("soft stop timeout; cancelling the remaining jobs")
-        self.cancel_jobs()
+        if any(producer.active for producer in self.producers.values()):
+            logger.warning("soft stop timeout; cancelling the remaining jobs")
+        self._cancel_jobs()
         await self._config.clock.sleep(hard)
         for producer in self.producers.values():
             abandoned = producer.abandon()

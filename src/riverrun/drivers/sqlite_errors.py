@@ -81,5 +81,8 @@ def _why_not_open(path: Path) -> str:
     if not path.parent.is_dir():
         return f"the directory {path.parent} does not exist"
     if not path.exists():
-        return "it does not exist, and cannot or must not be created"
+        return (
+            "it does not exist, and only the default database is made unasked; "
+            f"run `riverrun migrate-up --database-url sqlite:///{path}` to make it"
+        )
     return "permission is missing for it or its directory"

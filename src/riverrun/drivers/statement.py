@@ -8,7 +8,7 @@ the database, so that no transaction of ours is open while user code runs.
 
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, Protocol, TypeVar, cast
+from typing import Any, Generic, Protocol, TypeVar, cast, runtime_checkable
 
 from riverrun.drivers.dialect import Dialect
 
@@ -82,6 +82,7 @@ class Listener(Protocol):
         ...
 
 
+@runtime_checkable
 class Database(Protocol):
     """One database: what a client holds. Making one connects to nothing."""
 

@@ -30,11 +30,14 @@ _SECRETS = (
 _EXAMPLES = "`postgresql://user@host/name` or `sqlite:///jobs.db`"
 
 
-def open_database(url: str | None = None, *, schema: str | None = None, **options: Any) -> Database:
+def open_database(
+    url: str | None = None, *, schema: str | None = None, create: bool = True, **options: Any
+) -> Database:
     """The database at `url`, not yet connected; raises `ConfigurationError`.
 
-    Without a URL, the one in `RIVERRUN_DATABASE_URL` counts, else the file `riverrun.db`. `options`
-    go to the PostgreSQL driver (`AsyncpgDatabase`); SQLite has none.
+    Without a URL, the one in `RIVERRUN_DATABASE_URL` counts, else the file `riverrun.db`. Without
+    `create`, an SQLite file that is not there is an error when it is opened. `options` go to the
+    PostgreSQL driver (`AsyncpgDatabase`); SQLite has none.
     """
     if url is None:
         url = os.environ.get(ENVIRONMENT_VARIABLE) or DEFAULT_URL
@@ -43,7 +46,7 @@ def open_database(url: str | None = None, *, schema: str | None = None, **option
         case "postgres" | "postgresql":
             return _open_postgres(url, schema, options)
         case "sqlite":
-            return _open_sqlite(url, schema, options)
+            return _open_sqlite(url, schema, options, create=create)
         case scheme:
             raise ConfigurationError(
                 f"unsupported database URL {redact(url)!r}: there is no driver for `{scheme}`;"
@@ -98,6 +101,11 @@ def sqlite_path(url: str) -> str:
     return path
 
 
+def is_in_memory(url: str) -> bool:
+    """Whether the database begins empty and is gone at the end."""
+    return scheme_of(url) == "sqlite" and sqlite_path(url) == ":memory:"
+
+
 def _open_postgres(url: str, schema: str | None, options: dict[str, Any]) -> Database:
     # The drivers are imported where they are needed: nobody pays for the one they do not use.
     from riverrun.drivers.asyncpg import AsyncpgDatabase  # noqa: PLC0415
@@ -105,7 +113,9 @@ def _open_postgres(url: str, schema: str | None, options: dict[str, Any]) -> Dat
     return AsyncpgDatabase(url, schema=schema, **options)
 
 
-def _open_sqlite(url: str, schema: str | None, options: dict[str, Any]) -> Database:
+def _open_sqlite(
+    url: str, schema: str | None, options: dict[str, Any], *, create: bool
+) -> Database:
     if options:
         raise ConfigurationError(
             f"SQLite has no option {', '.join(f'`{name}`' for name in sorted(options))}:"
@@ -113,4 +123,4 @@ def _open_sqlite(url: str, schema: str | None, options: dict[str, Any]) -> Datab
         )
     from riverrun.drivers.sqlite import SQLiteDatabase  # noqa: PLC0415
 
-    return SQLiteDatabase(sqlite_path(url), schema=schema)
+    return SQLiteDatabase(sqlite_path(url), schema=schema, create=create)

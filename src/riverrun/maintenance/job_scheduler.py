@@ -1,7 +1,8 @@
 """Makes scheduled and retryable jobs available when their time comes.
 
 It looks one interval ahead: a job due within that is made available early, with its time left as it
-is, and the claim statement holds it back until then. So a job never waits for the scheduler.
+is, and the claim statement holds it back until then. Only a job that is inserted with a time nearer
+than one interval may have to wait for the next round.
 """
 
 from collections.abc import Callable, Iterable
