@@ -1,6 +1,7 @@
 """How a client stops, and what that does to running jobs."""
 
 import asyncio
+import contextlib
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -14,6 +15,12 @@ from tests.contract.helpers import event
 @dataclass(frozen=True)
 class Wait:
     kind: ClassVar[str] = "wait"
+
+
+async def ignore_cancellation(release: asyncio.Event) -> None:
+    while not release.is_set():
+        with contextlib.suppress(asyncio.CancelledError):
+            await release.wait()
 
 
 async def test_a_soft_stop_lets_running_jobs_end(workers: Workers, make_client: MakeClient) -> None:
@@ -84,11 +91,7 @@ async def test_a_job_that_ignores_its_cancellation_is_left_behind(
     @workers.work(Wait)
     async def work(job: Job[Wait]) -> None:
         started.set()
-        while not release.is_set():
-            try:
-                await release.wait()
-            except asyncio.CancelledError:
-                continue
+        await ignore_cancellation(release)
 
     client = make_client()
     await client.start()
@@ -154,11 +157,7 @@ async def test_a_second_stop_shortens_the_first(workers: Workers, make_client: M
     @workers.work(Wait)
     async def work(job: Job[Wait]) -> None:
         started.set()
-        while not release.is_set():
-            try:
-                await release.wait()
-            except asyncio.CancelledError:
-                continue
+        await ignore_cancellation(release)
 
     client = make_client()
     await client.start()

@@ -27,7 +27,7 @@ RETURNABLE = (Snooze, Cancel, Discard, Completed)
 class Attempt:
     """One attempt: its row, its task, and, once the args are read, its `Job`."""
 
-    __slots__ = ("cause", "job", "on_thread", "row", "started", "task", "timer")
+    __slots__ = ("cause", "interruptible", "job", "row", "started", "task", "timer")
 
     def __init__(self, row: JobRow, started: float) -> None:
         self.row = row
@@ -36,19 +36,20 @@ class Attempt:
         self.task: asyncio.Task[None] | None = None
         self.timer: asyncio.TimerHandle | None = None
         self.cause: CancelCause | None = None
-        self.on_thread = False
+        self.interruptible = False
 
     def cancel(self, cause: CancelCause) -> None:
         """Tell the attempt to end. The first cause counts.
 
-        A coroutine is cancelled; a thread cannot be, and is waited for.
+        A coroutine is cancelled once its handler runs: a task that is cancelled before its first
+        step would never be entered, and its outcome lost. A thread is told, and waited for.
         """
         if self.cause is not None:
             return
         self.cause = cause
         if self.job is not None:
             self.job.cancel(cause)
-        if self.task is not None and not self.on_thread:
+        if self.task is not None and self.interruptible:
             self.task.cancel()
 
     def disarm(self) -> None:

@@ -97,7 +97,8 @@ class Completer(Service):
             batch = list(self._pending.values())[:MAX_BATCH]
             for completion in batch:
                 del self._pending[completion.row.id]
-            await self._persist(batch)
+            for part in _by_statement(batch):
+                await self._persist(part)
             if self.on_room is not None:
                 self.on_room()
 
@@ -116,6 +117,9 @@ class Completer(Service):
                     return
                 await self._pause(attempt, len(batch), error)
                 continue
+            except Exception as error:
+                logger.exception("writing %d outcomes failed", len(batch))
+                await self._split(batch, error)
             return
 
     def _out_of_time(self) -> bool:
@@ -129,7 +133,7 @@ class Completer(Service):
         else:
             await self._db.clock.sleep(min(seconds, 1.0))
 
-    async def _split(self, batch: list[Completion], error: DatabaseDataError) -> None:
+    async def _split(self, batch: list[Completion], error: Exception) -> None:
         """Halve a batch that holds a value the database refuses; alone, write the fact instead."""
         if len(batch) > 1:
             middle = len(batch) // 2
@@ -143,12 +147,10 @@ class Completer(Service):
             await self._persist([harmless])
 
     async def _write(self, batch: Sequence[Completion]) -> None:
-        successes = [completion for completion in batch if completion.update is SUCCESS]
-        others = [completion for completion in batch if completion.update is not SUCCESS]
-        if successes:
-            await self._write_successes(successes)
-        if others:
-            await self._write_others(others)
+        if batch[0].update is SUCCESS:
+            await self._write_successes(batch)
+        else:
+            await self._write_others(batch)
 
     async def _write_successes(self, batch: Sequence[Completion]) -> None:
         fences = [(c.row.id, c.row.attempt, _attempted_at(c.row)) for c in batch]
@@ -193,6 +195,13 @@ class Completer(Service):
         if kind is not None and self._publish is not None:
             stats = _stats(completion, now)
             self._publish(Event(kind=kind, queue=row.queue, job=row, stats=stats))
+
+
+def _by_statement(batch: list[Completion]) -> list[list[Completion]]:
+    """Plain successes and the rest, each written and told of by itself, so that neither is repeated."""
+    successes = [completion for completion in batch if completion.update is SUCCESS]
+    others = [completion for completion in batch if completion.update is not SUCCESS]
+    return [part for part in (successes, others) if part]
 
 
 def _attempted_at(row: JobRow) -> datetime:

@@ -80,6 +80,7 @@ class Executor:
         set_current_job(job)
         self._enter()
         if handler.is_async:
+            self._let_interrupt(attempt)
             result = await handler.function(job)
         else:
             result = await self._on_thread(attempt, handler, job)
@@ -95,9 +96,15 @@ class Executor:
         loop = asyncio.get_running_loop()
         attempt.timer = loop.call_later(timeout, attempt.cancel, CancelCause.TIMEOUT)
 
+    def _let_interrupt(self, attempt: Attempt) -> None:
+        """From here on the attempt can be cancelled; at once, if it was told to end before."""
+        attempt.interruptible = True
+        task = asyncio.current_task()
+        if attempt.cause is not None and task is not None:
+            task.cancel()
+
     async def _on_thread(self, attempt: Attempt, handler: Handler, job: Job[Any]) -> object:
         """Wait for the thread whatever happens, then report a timeout that it overran."""
-        attempt.on_thread = True
         result: object = await self._threads.run(handler.function, job)
         if asyncio.iscoroutine(result):
             return await result

@@ -121,6 +121,7 @@ class Producer(Service):
     async def run(self) -> None:
         await self._register()
         unsubscribe = self._subscribe()
+        self.scope.on_cancel(lambda _cause: self._wake.set())
         try:
             self.ready()
             self.spawn(self._report())
@@ -185,6 +186,10 @@ class Producer(Service):
             logger.error("fetching jobs of queue %r failed: %s", options.queue, error)  # noqa: TRY400
             self._more = False
             return
+        except Exception:
+            logger.exception("fetching jobs of queue %r failed", options.queue)
+            self._more = False
+            return
         finally:
             self._fetching = False
         self._more = len(rows) == limit
@@ -200,8 +205,6 @@ class Producer(Service):
         if row.id in self._early_cancels:
             attempt.cause = CancelCause.REMOTE
         attempt.task = start_eagerly(self._work(attempt))
-        if row.id in self._early_cancels and not attempt.task.done():
-            attempt.task.cancel()
 
     def _supersede(self, job_id: int) -> None:
         """The job was taken from us and claimed anew: nothing its older attempt says counts now."""
@@ -234,7 +237,7 @@ class Producer(Service):
         self._wake.clear()
 
     async def _until(self, event: asyncio.Event | None, seconds: float) -> None:
-        """Wait for `event`, a stop, or so many seconds; a stop sets the wake-up too."""
+        """Wait for `event`, or so many seconds; a stop sets the wake-up, and ends a pause."""
         try:
             async with asyncio.timeout(seconds):
                 await (self.stopping if event is None else event).wait()
