@@ -10,6 +10,7 @@ the last outcomes are written, and only then is the listening connection let go.
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Sequence
 
 from riverrun.client.asking import Asking
@@ -17,7 +18,7 @@ from riverrun.client.config import Config, seconds
 from riverrun.maintenance.job_scheduler import JobScheduler
 from riverrun.model.errors import ConfigurationError
 from riverrun.runtime.elector import Elector, LeadershipTerm
-from riverrun.runtime.groups import Together, start_all, stop_in_turn
+from riverrun.runtime.groups import Together, start_all
 from riverrun.runtime.handle import DatabaseHandle
 from riverrun.runtime.leader_scope import LeaderScope
 from riverrun.runtime.notifier import Notifier
@@ -30,6 +31,11 @@ from riverrun.worker.registry import Workers
 from riverrun.worker.subscriptions import Subscriptions
 
 logger = logging.getLogger("riverrun.client")
+
+LAST_WRITES = 10.0
+"""Seconds for the last outcomes and the resignation, where nobody set a limit for the stop."""
+LEAST_LAST_WRITES = 1.0
+"""The same where the jobs have used up all the time there was."""
 
 
 class WorkerHalf:
@@ -48,6 +54,8 @@ class WorkerHalf:
         self._may_notify = may_notify
         self._left_behind = 0
         self._escalation: asyncio.Task[None] | None = None
+        self._end: float | None = None
+        self._abandoned = asyncio.Event()
         self._threads = ThreadPool(config.thread_limit)
         workers = _workers(config)
         self._db = DatabaseHandle(asking.database, asking.operations, config.clock)
@@ -67,15 +75,32 @@ class WorkerHalf:
         logger.info("client %s started", self._config.id)
 
     async def stop(self) -> int:
-        """Stop in reverse order; returns how many jobs were left behind. `limit_stop` says how long."""
+        """Stop in reverse order; returns how many jobs were left behind. `limit_stop` says how long.
+
+        What the database keeps waiting longer than that is left to the end of its connections.
+        """
+        *others, producers = self._services()
         try:
-            await stop_in_turn(self._services())
+            await self._stop_producers(producers)
+            end = time.monotonic() + LAST_WRITES if self._end is None else self._end
+            end = max(end, time.monotonic() + LEAST_LAST_WRITES)
+            for service in reversed(others):
+                await _stop_until(end, service)
         finally:
             self._threads.close()
             if self._escalation is not None:
                 self._escalation.cancel()
         logger.info("client %s stopped", self._config.id)
         return self._left_behind
+
+    async def _stop_producers(self, producers: Service) -> None:
+        """Wait for the jobs, until they are abandoned."""
+        stop = asyncio.ensure_future(producers.stop())
+        abandoned = asyncio.ensure_future(self._abandoned.wait())
+        await asyncio.wait({stop, abandoned}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({stop}, timeout=LEAST_LAST_WRITES / 2)
+        abandoned.cancel()
+        stop.cancel()
 
     async def wait(self) -> None:
         """Return when stopped; raise what ended a part that should have gone on."""
@@ -93,6 +118,7 @@ class WorkerHalf:
         """
         if self._escalation is not None:
             self._escalation.cancel()
+        self._end = None if soft is None else time.monotonic() + soft + hard
         self._escalation = asyncio.create_task(self._escalate(soft, hard))
 
     def _cancel_jobs(self) -> None:
@@ -133,6 +159,7 @@ class WorkerHalf:
             self._left_behind += len(abandoned)
             if abandoned:
                 logger.error("jobs %s ignored their cancellation and are left behind", abandoned)
+        self._abandoned.set()
 
     def _services(self) -> list[Service]:
         candidates = [self._notifier, self._completer, self.elector, self._producers]
@@ -167,6 +194,16 @@ class WorkerHalf:
 
     def _maintenance(self, _term: LeadershipTerm) -> list[Service]:
         return [JobScheduler(self._db, self._may_notify, self.wake)]
+
+
+async def _stop_until(end: float, service: Service) -> None:
+    """Stop a service, but do not wait for it longer than until `end`."""
+    try:
+        await service.stop(timeout=max(end - time.monotonic(), 0.1))
+    except TimeoutError:
+        logger.error("%s did not stop in time", service.name)  # noqa: TRY400 - no error of ours
+    except Exception:
+        logger.exception("%s failed", service.name)
 
 
 def _executor_options(config: Config) -> ExecutorOptions:

@@ -47,6 +47,8 @@ class Completion(msgspec.Struct, frozen=True, gc=False):
 class Completer(Service):
     """One for a client; producers add to it, and it outlives them all."""
 
+    stop_grace = 2 * FINAL_FLUSH_SECONDS
+
     def __init__(
         self,
         db: DatabaseHandle,

@@ -7,7 +7,7 @@
 
 A fetch that came back full is followed by another as soon as a slot is free, with no pause at all;
 after a short one, wake-ups are gathered for `fetch_cooldown`, so that a burst of notifications costs
-one fetch. On a stop the rows of a fetch in flight are still worked; then the producer waits until its
+one fetch. On a stop the rows of a fetch in flight go back unworked; then the producer waits until its
 jobs have ended, or until it is told to abandon those that do not.
 """
 
@@ -18,6 +18,7 @@ import random
 import sys
 import time
 from collections.abc import Callable, Coroutine
+from datetime import timedelta
 from typing import Any
 
 import msgspec
@@ -25,7 +26,9 @@ import msgspec
 from riverrun.model.errors import DatabaseError
 from riverrun.model.event import Event, EventKind
 from riverrun.model.job import JobRow
+from riverrun.model.lifecycle import decide
 from riverrun.model.notification import CONTROL, INSERT, ControlMessage
+from riverrun.model.outcome import INTERRUPTED
 from riverrun.runtime.handle import DatabaseHandle
 from riverrun.runtime.notifier import Notifier
 from riverrun.runtime.service import Service
@@ -193,8 +196,9 @@ class Producer(Service):
         finally:
             self._fetching = False
         self._more = len(rows) == limit
+        take = self._give_back if self.stopping.is_set() else self._start_job
         for row in rows:
-            self._start_job(row)
+            take(row)
         self._early_cancels.clear()
 
     def _start_job(self, row: JobRow) -> None:
@@ -205,6 +209,12 @@ class Producer(Service):
         if row.id in self._early_cancels:
             attempt.cause = CancelCause.REMOTE
         attempt.task = start_eagerly(self._work(attempt))
+
+    def _give_back(self, row: JobRow) -> None:
+        """Claimed in the instant of a stop: available again, its attempt uncounted, never begun."""
+        now = time.monotonic()
+        update = decide(row, INTERRUPTED, delay=timedelta(0))
+        self._completer.add(Completion(row, update, now, now))
 
     def _supersede(self, job_id: int) -> None:
         """The job was taken from us and claimed anew: nothing its older attempt says counts now."""

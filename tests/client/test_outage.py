@@ -53,3 +53,23 @@ async def test_work_goes_on_after_every_connection_broke(
             job = (await other.insert(Slow())).job
             await event(events, "job_completed", job.id)
             await proxy.cut()
+
+
+async def test_a_stop_ends_though_the_server_no_longer_answers(
+    postgres_database_url: str, workers: Workers
+) -> None:
+    started = asyncio.Event()
+
+    @workers.work(Slow)
+    async def work(job: Job[Slow]) -> None:
+        started.set()
+        await asyncio.Event().wait()
+
+    async with proxy_to(postgres_database_url) as proxy:
+        client = Client(proxy.url, workers=workers, queues={"default": 1})
+        await client.start()
+        await client.insert(Slow())
+        await started.wait()
+        proxy.freeze()
+        assert await client.stop(soft="10ms", hard="100ms") == 0
+        await client.close()
