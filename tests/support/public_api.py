@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from types import ModuleType
 from typing import Any
 
+# How `**options: Unpack[X]` prints before Python 3.12.
+UNPACKED = re.compile(r"\*<class '([\w.]+)'>")
 ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
 
 
@@ -63,6 +65,7 @@ def _result(thing: property) -> str:
 
 def _signature(thing: Any) -> str:
     try:
-        return ADDRESS.sub("", str(inspect.signature(thing)))
+        text = ADDRESS.sub("", str(inspect.signature(thing)))
+        return UNPACKED.sub(r"Unpack[\1]", text)
     except (TypeError, ValueError):
         return ""
