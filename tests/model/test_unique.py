@@ -43,7 +43,7 @@ BY_PATHS = UniqueOptions(by_args=["subject", ("addresses", "recipient")])
 
 EXAMPLES = [
     (
-        UniqueOptions(by_states=["available", "pending", "running", "scheduled"]),
+        UniqueOptions(by_state=["available", "pending", "running", "scheduled"]),
         ("worker_7",),
         "&kind=worker_7",
         "6ad46d4771a5db81e05a454f0cae07dc75bd0a77152255d4852a7463161df3cb",
@@ -157,7 +157,7 @@ def options_of(case: dict[str, Any]) -> UniqueOptions:
         by_args=selection if given_options["by_args"] else False,
         by_period=timedelta(microseconds=given_options["by_period_nanos"] // 1000),
         by_queue=given_options["by_queue"],
-        by_states=given_options.get("by_state"),
+        by_state=given_options.get("by_state"),
         exclude_kind=given_options["exclude_kind"],
     )
 
@@ -190,11 +190,11 @@ def test_every_state_has_the_bit_of_the_shared_fixture() -> None:
 )
 def test_masks(left_out: tuple[str, ...], mask: int) -> None:
     states = [state for state in JobState if state not in left_out]
-    assert UniqueOptions(by_states=states).mask == mask
+    assert UniqueOptions(by_state=states).mask == mask
 
 
 def test_no_states_mean_the_default_ones_and_still_make_a_job_unique() -> None:
-    options = UniqueOptions(by_states=[])
+    options = UniqueOptions(by_state=[])
     assert options.active
     assert options.mask == DEFAULT_MASK == 245
 
@@ -211,9 +211,9 @@ def test_options_that_say_nothing_make_nothing_unique() -> None:
         ({"by_period": -1}, "negative"),
         ({"by_period": float("nan")}, "no duration"),
         ({"by_period": "soon"}, "no duration"),
-        ({"by_states": ["available"]}, "missing: pending, running, scheduled$"),
-        ({"by_states": ["lost"]}, "invalid state 'lost'"),
-        ({"by_states": "available"}, "must be a list"),
+        ({"by_state": ["available"]}, "missing: pending, running, scheduled$"),
+        ({"by_state": ["lost"]}, "invalid state 'lost'"),
+        ({"by_state": "available"}, "must be a list"),
         ({"exclude_kind": True}, "exclude_kind says only"),
         ({"by_args": ["a", ("a", "b")]}, "already contains"),
         ({"by_args": []}, "selects nothing"),

@@ -70,7 +70,13 @@ class Client:
         >>> @workers.job()
         ... async def greet(name: str) -> None:
         ...     print("hello", name)
-        >>> client = Client("sqlite://:memory:", workers=workers)
+        >>> async def main() -> None:
+        ...     client = Client("sqlite://:memory:", workers=workers, queues={"default": 10})
+        ...     async with client, client.subscribe() as events:
+        ...         await client.insert(greet.call("River"))
+        ...         await events.get()
+        >>> asyncio.run(main())
+        hello River
     """
 
     def __init__(

@@ -73,7 +73,16 @@ class Migrator:
 
     The schema must exist already. Raises a `MigrationError` for what cannot be applied as asked.
 
-        await Migrator(database).up()
+    Example:
+        >>> import asyncio
+        >>> from riverrun import open_database
+        >>> async def main() -> None:
+        ...     database = open_database("sqlite://:memory:")
+        ...     await database.open()
+        ...     print([step.version for step in await Migrator(database).up()])
+        ...     await database.close()
+        >>> asyncio.run(main())
+        [1, 2, 3, 4, 5, 6, 7, 8]
     """
 
     def __init__(self, database: Database, *, line: str = MAIN_LINE) -> None:

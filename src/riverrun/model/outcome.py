@@ -22,6 +22,10 @@ class Snooze:
 
     Takes a duration ("5m", seconds or a `timedelta`), its parts, or both added up:
     `Snooze(minutes=5)`. Raises `ValidationError` for a negative one.
+
+    Example:
+        >>> Snooze("1h30m", minutes=5)
+        Snooze(delay=datetime.timedelta(seconds=5700))
     """
 
     delay: timedelta

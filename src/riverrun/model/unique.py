@@ -42,15 +42,20 @@ class UniqueOptions:
     - `by_period`: one per period, a second or longer, counted from year 1 in UTC (weeks begin on
       Mondays); the job's `scheduled_at` decides, or else the time of the insert.
     - `by_queue`: one per queue.
-    - `by_states`: the states in which the key holds; the default is all but cancelled and
+    - `by_state`: the states in which the key holds; the default is all but cancelled and
       discarded. Available, pending, running and scheduled cannot be left out.
     - `exclude_kind`: jobs of different kinds may be the same; needs another option beside it.
+
+    Raises `ValidationError`, when made, for options that cannot work.
+
+    Example:
+        >>> once_in_ten_minutes = UniqueOptions(by_args=["order_id"], by_period="10m")
     """
 
     by_args: bool | Selection = False
     by_period: Duration | None = None
     by_queue: bool = False
-    by_states: Sequence[JobState | str] | None = None
+    by_state: Sequence[JobState | str] | None = None
     exclude_kind: bool = False
 
     def __post_init__(self) -> None:
@@ -60,18 +65,18 @@ class UniqueOptions:
             raise ValidationError(
                 f"unique: by_period should not be less than 1 second, not {self.by_period!r}"
             )
-        if self.by_states is not None:
-            _check_states(self.by_states)
+        if self.by_state is not None:
+            _check_states(self.by_state)
         if self.exclude_kind and not self.active:
             raise ValidationError(
                 "unique: exclude_kind says only what to leave out; add by_args, by_period, "
-                "by_queue or by_states"
+                "by_queue or by_state"
             )
 
     @property
     def active(self) -> bool:
         """Whether these options make a job unique at all."""
-        chosen = bool(self.by_args) or self.by_queue or self.by_states is not None
+        chosen = bool(self.by_args) or self.by_queue or self.by_state is not None
         return chosen or self.period > timedelta(0)
 
     @property
@@ -82,9 +87,9 @@ class UniqueOptions:
     @property
     def mask(self) -> int:
         """The bits of the states in which the key holds."""
-        if not self.by_states:
+        if not self.by_state:
             return DEFAULT_MASK
-        return state_mask([JobState(state) for state in self.by_states])
+        return state_mask([JobState(state) for state in self.by_state])
 
 
 def unique_key(
@@ -122,15 +127,15 @@ def period_start(at: datetime, period: timedelta) -> str:
 
 def _check_states(states: Sequence[JobState | str]) -> None:
     if isinstance(states, str):
-        raise ValidationError(f"unique: by_states must be a list of states, such as [{states!r}]")
+        raise ValidationError(f"unique: by_state must be a list of states, such as [{states!r}]")
     for state in states:
         if state not in _BITS:
             raise ValidationError(
-                f"unique: by_states contains invalid state {state!r}; "
+                f"unique: by_state contains invalid state {state!r}; "
                 f"there are {', '.join(sorted(JobState))}"
             )
     missing = [state for state in REQUIRED_STATES if state not in states]
     if states and missing:
         raise ValidationError(
-            f"unique: by_states must contain all required states, missing: {', '.join(missing)}"
+            f"unique: by_state must contain all required states, missing: {', '.join(missing)}"
         )

@@ -41,6 +41,20 @@ class Worker(ABC, Generic[A]):
     """Works one kind of job, for code that needs more than a function.
 
     `timeout` is how long an attempt may take: None for the client's `job_timeout`, -1 for no limit.
+
+    Example:
+        >>> import msgspec
+        >>> class Resize(msgspec.Struct):
+        ...     kind: ClassVar[str] = "resize"
+        ...     photo: str
+        >>> class Resizer(Worker[Resize]):
+        ...     timeout = "2m"
+        ...     async def work(self, job: Job[Resize]) -> None:
+        ...         print("resizing", job.args.photo)
+        >>> workers = Workers()
+        >>> workers.add(Resizer())
+        >>> "resize" in workers
+        True
     """
 
     args_type: ClassVar[type[Any]]
