@@ -14,6 +14,7 @@ from riverrun.client.asking import Asking
 from riverrun.client.config import Config, seconds
 from riverrun.client.inserter import Inserter, InsertManyParams, InsertResult, queues_of
 from riverrun.client.jobs import Jobs
+from riverrun.client.notification_limiter import NotificationLimiter
 from riverrun.client.queues import Queues
 from riverrun.client.worker_half import WorkerHalf
 from riverrun.drivers.migrator import check_schema, migrate_up_all
@@ -36,6 +37,7 @@ from riverrun.model.insert import (
     insert_options,
 )
 from riverrun.model.job import JobRow
+from riverrun.model.notification import INSERT, insert_payload
 from riverrun.model.queue import QueueConfig
 from riverrun.worker.registry import Workers
 from riverrun.worker.subscriptions import DEFAULT_BUFFER, Subscription, Subscriptions
@@ -93,6 +95,7 @@ class Client:
         self._is_ours = self._url is not None and (database is None or is_in_memory(self._url))
         self._database = database if isinstance(database, Database) else self._open_database()
         self._asking = Asking(self._database, self._prepare)
+        self._limiter = NotificationLimiter(seconds(self.config.fetch_cooldown), self._notify)
         self._inserter = Inserter(self.config)
         self._subscriptions = Subscriptions()
         self._half: WorkerHalf | None = None
@@ -146,7 +149,10 @@ class Client:
         are skipped without a word.
         """
         rows = self._inserter.resolve(map(_with_options, jobs))
-        count = await self._asking.ask_all(lambda ops: self._inserter.insert_fast(ops, rows), tx)
+        notify = self._queues_to_notify(rows)
+        count = await self._asking.ask_all(
+            lambda ops: self._inserter.insert_fast(ops, rows, notify), tx
+        )
         self._inserted_here(rows, tx)
         return count
 
@@ -227,6 +233,7 @@ class Client:
     async def close(self) -> None:
         """Stop, and let the connections go."""
         await self.stop()
+        await self._limiter.close()
         await self._asking.close()
 
     async def __aenter__(self) -> Self:
@@ -253,7 +260,7 @@ class Client:
             self.config,
             self._asking,
             self._subscriptions,
-            self._inserter.may_notify,
+            self._limiter.allows,
             lambda: set_current_client(self),
         )
         await half.start()
@@ -267,9 +274,20 @@ class Client:
             await migrate_up_all(self._database)
 
     async def _insert_rows(self, rows: list[JobInsert], tx: object | None) -> list[InsertResult]:
-        results = await self._asking.ask_all(lambda ops: self._inserter.insert(ops, rows), tx)
+        notify = self._queues_to_notify(rows)
+        results = await self._asking.ask_all(
+            lambda ops: self._inserter.insert(ops, rows, notify), tx
+        )
         self._inserted_here(rows, tx)
         return results
+
+    def _queues_to_notify(self, rows: list[JobInsert]) -> list[str]:
+        """Decided here, since an SQLite script runs on another thread."""
+        return [queue for queue in sorted(queues_of(rows)) if self._limiter.allows_or_owes(queue)]
+
+    async def _notify(self, queue: str) -> None:
+        payload = insert_payload(queue)
+        await self._asking.ask(lambda ops: ops.notifications.notify(INSERT, [payload]))
 
     def _inserted_here(self, rows: list[JobInsert], tx: object | None) -> None:
         """Wake our own producers without waiting for a notification to come round."""

@@ -1,18 +1,15 @@
 """The way of a job into the database: resolve, insert, notify, all in one transaction.
 
-Everything that can be wrong with any of the jobs is found before the first statement. Which
-notifications are sent is decided per queue: at most one in each `fetch_cooldown`, since one wakes a
-worker for however many jobs there are.
+Everything that can be wrong with any of the jobs is found before the first statement.
 """
 
-import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
 import msgspec
 
-from riverrun.client.config import Config, seconds
+from riverrun.client.config import Config
 from riverrun.drivers.operations import Operations
 from riverrun.drivers.statement import Script
 from riverrun.model.codec import codec_for
@@ -42,8 +39,6 @@ class Inserter:
 
     def __init__(self, config: Config) -> None:
         self._config = config
-        self._cooldown = seconds(config.fetch_cooldown)
-        self._notified: dict[str, float] = {}
 
     def resolve(self, jobs: Iterable[tuple[Any, InsertOptions]]) -> list[JobInsert]:
         """The rows to insert; raises for the first job that breaks a rule."""
@@ -53,26 +48,20 @@ class Inserter:
         return rows
 
     def insert(
-        self, operations: Operations, rows: Sequence[JobInsert]
+        self, operations: Operations, rows: Sequence[JobInsert], notify: Sequence[str]
     ) -> Script[list[InsertResult]]:
-        """Insert and notify."""
+        """Insert, and notify the workers of the queues in `notify`."""
         inserted = yield from operations.jobs.insert(rows, now=self._config.clock.now_or_none())
-        yield from self._notify(operations, rows)
+        yield from _notify(operations, notify)
         return [InsertResult(one.row, one.skipped) for one in inserted]
 
-    def insert_fast(self, operations: Operations, rows: Sequence[JobInsert]) -> Script[int]:
-        """Insert without reading anything back, and notify; the number inserted."""
+    def insert_fast(
+        self, operations: Operations, rows: Sequence[JobInsert], notify: Sequence[str]
+    ) -> Script[int]:
+        """The same without reading anything back; the number inserted."""
         count = yield from operations.jobs.insert_fast(rows, now=self._config.clock.now_or_none())
-        yield from self._notify(operations, rows)
+        yield from _notify(operations, notify)
         return count
-
-    def may_notify(self, queue: str) -> bool:
-        """Whether a notification for the queue is due; asking uses it up."""
-        now = time.monotonic()
-        if now - self._notified.get(queue, float("-inf")) <= self._cooldown:
-            return False
-        self._notified[queue] = now
-        return True
 
     def _resolve_one(self, args: Any, options: InsertOptions) -> JobInsert:
         codec = codec_for(cast("type[object]", type(args)))
@@ -89,11 +78,11 @@ class Inserter:
             max_attempts=config.max_attempts,
         )
 
-    def _notify(self, operations: Operations, rows: Sequence[JobInsert]) -> Script[None]:
-        queues = [queue for queue in sorted(queues_of(rows)) if self.may_notify(queue)]
-        if queues:
-            payloads = [insert_payload(queue) for queue in queues]
-            yield operations.notifications.notify(INSERT, payloads)
+
+def _notify(operations: Operations, queues: Sequence[str]) -> Script[None]:
+    if queues:
+        payloads = [insert_payload(queue) for queue in queues]
+        yield operations.notifications.notify(INSERT, payloads)
 
 
 def queues_of(rows: Sequence[JobInsert]) -> set[str]:
