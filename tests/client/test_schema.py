@@ -1,5 +1,6 @@
 """Where River's tables are: missing, too old, or in a schema of their own."""
 
+import asyncio
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -41,9 +42,10 @@ async def test_missing_tables_are_named_with_the_command_that_makes_them(
     with pytest.raises(SchemaError, match="riverrun migrate-up"):
         async with Client(url, workers=working, queues={"default": 1}):
             pass
-    async with Client(url) as client:
-        with pytest.raises(SchemaError, match="riverrun migrate-up"):
-            await client.insert(Task())
+    client = Client(url)
+    with pytest.raises(SchemaError, match="riverrun migrate-up"):
+        await client.insert(Task())
+    await client.close()
 
 
 async def test_tables_that_are_too_old_are_refused_at_the_start(
@@ -56,6 +58,10 @@ async def test_tables_that_are_too_old_are_refused_at_the_start(
     with pytest.raises(SchemaError, match="migrate-up"):
         async with Client(postgres_database_url, workers=working, queues={"default": 1}):
             pass
+    client = Client(postgres_database_url)
+    with pytest.raises(SchemaError, match="migrate-up"):
+        await client.insert(Task())
+    await client.close()
 
 
 async def test_a_server_that_is_away_is_said_so(working: Workers) -> None:
@@ -112,6 +118,12 @@ def test_a_misspelt_option_is_named_with_what_may_be_meant() -> None:
         Client("postgresql://localhost/db", workers=Workers(), queues={"mail!": 1})
     with pytest.raises(ConfigurationError, match=r"max_workers|workers"):
         Client("postgresql://localhost/db", workers=Workers(), queues={"mail": 0})
+    with pytest.raises(ConfigurationError, match=r"queues: .* a mapping"):
+        Client("postgresql://localhost/db", workers=Workers(), queues=["mail"])  # type: ignore[arg-type]
+    with pytest.raises(ConfigurationError, match="number of workers"):
+        Client("postgresql://localhost/db", workers=Workers(), queues={"mail": "10"})  # type: ignore[dict-item]
+    with pytest.raises(ConfigurationError, match="max_attempts"):
+        Client("postgresql://localhost/db", max_attempts=40_000)
 
 
 async def test_the_default_database_is_made_where_the_program_runs(
@@ -130,6 +142,20 @@ async def test_a_file_that_is_not_there_is_named_and_not_made(tmp_path: Path) ->
     with pytest.raises(DatabaseError, match=r"nowhere\.db"):
         await Client(f"sqlite:///{path}").insert(Task())
     assert not path.exists()
+
+
+async def test_the_first_uses_of_a_client_may_come_at_once() -> None:
+    client = Client("sqlite://:memory:")
+    results = await asyncio.gather(*(client.insert(Task()) for _ in range(10)))
+    assert len({result.job.id for result in results}) == 10
+    await client.close()
+
+
+async def test_a_subscription_ends_with_a_client_that_never_started(working: Workers) -> None:
+    client = Client("sqlite://:memory:", workers=working, queues={"default": 1})
+    events = client.subscribe()
+    await client.close()
+    assert await events.get() is None
 
 
 async def test_a_database_in_memory_is_made_at_once(working: Workers) -> None:

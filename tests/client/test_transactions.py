@@ -9,8 +9,9 @@ import asyncpg
 import psycopg
 import pytest
 
-from riverrun import Client, NotFoundError, UnsupportedError
+from riverrun import Client, Job, NotFoundError, QueueConfig, UnsupportedError, Workers
 from riverrun.drivers.url import open_database
+from tests.contract.helpers import event
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,27 @@ async def test_a_job_shares_the_fate_of_its_transaction(
             return
         with pytest.raises(NotFoundError):
             await client.jobs.get(job.id)
+
+
+async def test_only_the_commit_wakes_a_worker_and_it_always_does(
+    postgres_database_url: str, workers: Workers
+) -> None:
+    """The worker's next poll is beyond the test's time limit, and an insert came just before."""
+
+    @workers.work(Order)
+    async def work(job: Job[Order]) -> None: ...
+
+    queues = {"default": QueueConfig(max_workers=1, fetch_poll_interval="1h")}
+    async with (
+        Client(postgres_database_url, workers=workers, queues=queues) as worker,
+        Client(postgres_database_url) as client,
+        worker.subscribe() as events,
+    ):
+        first = (await client.insert(Order(1))).job
+        async with asyncpg_transaction(postgres_database_url, commit=True) as tx:
+            second = (await client.insert(Order(2), tx=tx)).job
+            await event(events, "job_completed", first.id)
+        await event(events, "job_completed", second.id)
 
 
 @pytest.mark.parametrize("commit", [True, False])

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -165,7 +166,7 @@ async def test_a_second_stop_shortens_the_first(workers: Workers, make_client: M
     await started.wait()
     first = asyncio.create_task(client.stop())
     second = asyncio.create_task(client.stop(soft=0, hard="1ms"))
-    assert await first + await second == 1
+    assert (await first, await second) == (1, 1)
     release.set()
 
 
@@ -180,3 +181,49 @@ async def test_a_job_cannot_stop_its_own_client(workers: Workers, make_client: M
         await client.insert(Wait(), max_attempts=1)
         job = await event(events, "job_failed")
     assert "own client" in job.errors[0].error
+
+
+async def test_a_caller_who_gives_up_waiting_leaves_the_stop_whole(
+    workers: Workers, make_client: MakeClient
+) -> None:
+    started, release = asyncio.Event(), asyncio.Event()
+
+    @workers.work(Wait)
+    async def work(job: Job[Wait]) -> None:
+        started.set()
+        await release.wait()
+
+    client = make_client()
+    await client.start()
+    job = (await client.insert(Wait())).job
+    await started.wait()
+    impatient = asyncio.create_task(client.stop())
+    await asyncio.wait({impatient}, timeout=0)
+    impatient.cancel()
+    release.set()
+    await client.stopped()
+    assert (await client.jobs.get(job.id)).state is JobState.COMPLETED
+
+
+async def test_a_log_handler_that_raises_frees_its_slot(
+    workers: Workers, make_client: MakeClient
+) -> None:
+    class Raises(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            raise RuntimeError("no disk")
+
+    @workers.work(Wait)
+    async def work(job: Job[Wait]) -> None:
+        raise ValueError("x")
+
+    logger, handler = logging.getLogger("riverrun.worker"), Raises()
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    try:
+        async with make_client() as client, client.subscribe() as events:
+            await client.insert(Wait(), max_attempts=1)
+            job = await event(events, "job_failed")
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(logging.NOTSET)
+    assert job.state is JobState.DISCARDED

@@ -1,5 +1,6 @@
 """Asks the database, on the client's own connections or inside the caller's transaction."""
 
+import asyncio
 import os
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -25,6 +26,7 @@ class Asking:
         self.operations = Operations(database.dialect)
         self._prepare = prepare
         self._pid: int | None = None
+        self._opening = asyncio.Lock()
 
     async def ask(self, question: Question[T], tx: object | None = None) -> T:
         """One statement."""
@@ -43,17 +45,22 @@ class Asking:
         return await drive(connection, question(Operations(connection.dialect)))
 
     async def ready(self) -> None:
-        """Open the database the first time it is needed."""
+        """Open and prepare the database the first time it is needed; who comes meanwhile waits."""
         if self._pid is None:
-            await self.database.open()
-            self._pid = os.getpid()
-            await self._prepare()
+            async with self._opening:
+                await self._open()
         elif self._pid != os.getpid():
             raise LifecycleError(
                 "this client was opened in another process; make a new one after a fork"
             )
 
+    async def _open(self) -> None:
+        if self._pid is None:
+            await self.database.open()
+            await self._prepare()
+            self._pid = os.getpid()
+
     async def close(self) -> None:
-        if self._pid == os.getpid():
+        if self._pid in (None, os.getpid()):
             await self.database.close()
         self._pid = None

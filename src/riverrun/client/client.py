@@ -100,10 +100,11 @@ class Client:
         self._subscriptions = Subscriptions()
         self._half: WorkerHalf | None = None
         self._lock = asyncio.Lock()
+        self._stopping: asyncio.Task[int] | None = None
         self._stopped = asyncio.Event()
         self._stopped.set()
         self.jobs = Jobs(self._asking, self.config.clock, self._cancelled_here)
-        self.queues = Queues(self._asking, self.config.clock)
+        self.queues = Queues(self._asking, self.config.clock, self._paused_here)
 
     @property
     def id(self) -> str:
@@ -149,7 +150,7 @@ class Client:
         are skipped without a word.
         """
         rows = self._inserter.resolve(map(_with_options, jobs))
-        notify = self._queues_to_notify(rows)
+        notify = self._queues_to_notify(rows, tx)
         count = await self._asking.ask_all(
             lambda ops: self._inserter.insert_fast(ops, rows, notify), tx
         )
@@ -211,14 +212,9 @@ class Client:
         hard = config.hard_stop_timeout if hard is None else hard
         if self._half is not None:
             self._half.limit_stop(None if soft is None else seconds(soft), seconds(hard))
-        async with self._lock:
-            if self._half is None:
-                return 0
-            left = await self._half.stop()
-            self._half = None
-            self._subscriptions.close()
-            self._stopped.set()
-            return left
+        if self._stopping is None or self._stopping.done():
+            self._stopping = asyncio.create_task(self._stop())
+        return await asyncio.shield(self._stopping)
 
     async def stopped(self) -> None:
         """Return when the client has stopped; at once if it never started."""
@@ -231,8 +227,9 @@ class Client:
         await self._stopped.wait()
 
     async def close(self) -> None:
-        """Stop, and let the connections go."""
+        """Stop, and let the connections go; a later use opens them again."""
         await self.stop()
+        self._subscriptions.close()
         await self._limiter.close()
         await self._asking.close()
 
@@ -241,7 +238,7 @@ class Client:
         try:
             await (self.start() if self.config.works_jobs else self.open())
         except BaseException:
-            await self._asking.close()
+            await self.close()
             raise
         return self
 
@@ -255,7 +252,6 @@ class Client:
 
     async def _start(self) -> None:
         await self._asking.ready()
-        await check_schema(self._database)
         half = WorkerHalf(
             self.config,
             self._asking,
@@ -267,23 +263,43 @@ class Client:
         self._half = half
         self._stopped.clear()
 
+    async def _stop(self) -> int:
+        """In a task of the client's own: a caller who gives up waiting leaves it whole."""
+        async with self._lock:
+            if self._half is None:
+                return 0
+            left = await self._half.stop()
+            self._half = None
+            self._subscriptions.close()
+            self._stopped.set()
+            return left
+
     async def _prepare(self) -> None:
-        """Make the tables of a database that is nobody else's; one that was named is left alone."""
-        if self._is_ours:
-            logger.info("using and, where needed, making the database %s", self._url)
-            await migrate_up_all(self._database)
+        """Make the tables of a database that is nobody else's; one that was named is only checked."""
+        if not self._is_ours:
+            await check_schema(self._database)
+            return
+        logger.info("using and, where needed, making the database %s", self._url)
+        await migrate_up_all(self._database)
 
     async def _insert_rows(self, rows: list[JobInsert], tx: object | None) -> list[InsertResult]:
-        notify = self._queues_to_notify(rows)
+        notify = self._queues_to_notify(rows, tx)
         results = await self._asking.ask_all(
             lambda ops: self._inserter.insert(ops, rows, notify), tx
         )
         self._inserted_here(rows, tx)
         return results
 
-    def _queues_to_notify(self, rows: list[JobInsert]) -> list[str]:
-        """Decided here, since an SQLite script runs on another thread."""
-        return [queue for queue in sorted(queues_of(rows)) if self._limiter.allows_or_owes(queue)]
+    def _queues_to_notify(self, rows: list[JobInsert], tx: object | None) -> list[str]:
+        """The queues to notify with the insert; decided here, as SQLite scripts run on a thread.
+
+        In the caller's transaction always, since only its commit may wake a worker, and nobody knows
+        when that comes; the same notification twice in a transaction is sent once.
+        """
+        queues = sorted(queues_of(rows))
+        if tx is not None:
+            return queues
+        return [queue for queue in queues if self._limiter.allows_or_owes(queue)]
 
     async def _notify(self, queue: str) -> None:
         payload = insert_payload(queue)
@@ -297,6 +313,10 @@ class Client:
     def _cancelled_here(self, job: JobRow) -> None:
         if self._half is not None:
             self._half.cancel_job(job.id, job.queue)
+
+    def _paused_here(self, queue: str, *, paused: bool) -> None:
+        if self._half is not None:
+            self._half.set_paused(queue, paused=paused)
 
     def _open_database(self) -> Database:
         config = self.config

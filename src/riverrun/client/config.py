@@ -9,7 +9,7 @@ from typing import Any
 from riverrun.drivers.url import check_schema_name
 from riverrun.model.duration import Duration, parse_duration
 from riverrun.model.errors import ConfigurationError, RiverError, ValidationError
-from riverrun.model.names import check_queue
+from riverrun.model.names import check_max_attempts, check_queue
 from riverrun.model.queue import QueueConfig
 from riverrun.model.retry import DefaultRetryPolicy, RetryPolicy
 from riverrun.runtime.clock import Clock, SystemClock
@@ -76,11 +76,10 @@ class Config:
     """Where time comes from; tests give one that they move."""
 
     def __post_init__(self) -> None:
+        self._check_types()
         _check_id(self.id)
         if self.schema is not None:
             check_schema_name(self.schema)
-        if self.max_attempts < 1:
-            raise ConfigurationError(f"max_attempts: {self.max_attempts} is below 1")
         if self.thread_limit < 1:
             raise ConfigurationError(f"thread_limit: {self.thread_limit} is below 1")
         if self.queues and self.workers is None:
@@ -114,6 +113,31 @@ class Config:
             fetch_cooldown=config.fetch_cooldown or self.fetch_cooldown,
             fetch_poll_interval=config.fetch_poll_interval or self.fetch_poll_interval,
         )
+
+    def _check_types(self) -> None:
+        """What a type checker would have said; options often come from files and variables."""
+        expected: dict[str, tuple[type[Any], str]] = {
+            "queues": (Mapping, 'a mapping, such as {"default": 10}'),
+            "workers": (Workers | None, "Workers()"),  # type: ignore[dict-item]
+            "max_attempts": (int, "a whole number"),
+            "thread_limit": (int, "a whole number"),
+            "id": (str, "text"),
+        }
+        for name, (kind, example) in expected.items():
+            if not isinstance(getattr(self, name), kind):
+                raise ConfigurationError(
+                    f"{name}: {getattr(self, name)!r} cannot be used; give {example}"
+                )
+        for name, queue in self.queues.items():
+            if not isinstance(queue, int | QueueConfig):  # pyright: ignore[reportUnnecessaryIsInstance]
+                raise ConfigurationError(
+                    f"queues[{name!r}]: {queue!r} cannot be used; give a number of workers or "
+                    f"QueueConfig(...)"
+                )
+        try:
+            check_max_attempts(self.max_attempts)
+        except ValidationError as error:
+            raise ConfigurationError(str(error)) from error
 
     def _check_durations(self) -> None:
         self._seconds("fetch_cooldown", at_least=MIN_FETCH_SECONDS)

@@ -9,6 +9,7 @@ the last outcomes are written, and only then is the listening connection let go.
 """
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import Callable, Sequence
@@ -26,7 +27,7 @@ from riverrun.runtime.service import Service
 from riverrun.runtime.threads import ThreadPool
 from riverrun.worker.completer import Completer
 from riverrun.worker.executor import Executor, ExecutorOptions
-from riverrun.worker.producer import Producer, ProducerOptions
+from riverrun.worker.producer import ALL_QUEUES, Producer, ProducerOptions
 from riverrun.worker.registry import Workers
 from riverrun.worker.subscriptions import Subscriptions
 
@@ -146,20 +147,26 @@ class WorkerHalf:
         if queue in self.producers:
             self.producers[queue].cancel(job_id)
 
+    def set_paused(self, queue: str, *, paused: bool) -> None:
+        """A queue, or all with "*", was paused or resumed from within this process."""
+        for name, producer in self.producers.items():
+            if queue in (name, ALL_QUEUES):
+                producer.set_paused(paused=paused)
+
     async def _escalate(self, soft: float | None, hard: float) -> None:
         if soft is None:
             return
         await self._config.clock.sleep(soft)
-        if any(producer.active for producer in self.producers.values()):
-            logger.warning("soft stop timeout; cancelling the remaining jobs")
+        running = sum(producer.active for producer in self.producers.values())
         self._cancel_jobs()
+        if running:
+            _say(logging.WARNING, "soft stop timeout; cancelling the %d remaining jobs", running)
         await self._config.clock.sleep(hard)
-        for producer in self.producers.values():
-            abandoned = producer.abandon()
-            self._left_behind += len(abandoned)
-            if abandoned:
-                logger.error("jobs %s ignored their cancellation and are left behind", abandoned)
+        abandoned = [job for producer in self.producers.values() for job in producer.abandon()]
+        self._left_behind += len(abandoned)
         self._abandoned.set()
+        if abandoned:
+            _say(logging.ERROR, "jobs %s ignored their cancellation, left behind", abandoned)
 
     def _services(self) -> list[Service]:
         candidates = [self._notifier, self._completer, self.elector, self._producers]
@@ -204,6 +211,12 @@ async def _stop_until(end: float, service: Service) -> None:
         logger.error("%s did not stop in time", service.name)  # noqa: TRY400 - no error of ours
     except Exception:
         logger.exception("%s failed", service.name)
+
+
+def _say(level: int, message: str, value: object) -> None:
+    """Log, but let no log handler that raises get in the way of a stop."""
+    with contextlib.suppress(Exception):
+        logger.log(level, message, value)
 
 
 def _executor_options(config: Config) -> ExecutorOptions:

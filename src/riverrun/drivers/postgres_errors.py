@@ -39,7 +39,7 @@ _MISSING = {
 _DATA_CODES = frozenset({"54000"})
 _DATA_CLASS = "22"
 _CONNECTION_CLASS = "08"
-_MIGRATE = "run `riverrun migrate-up --database-url ...`"
+_MIGRATE = "run `riverrun migrate-up --database-url ...` (with --schema, if one is used)"
 _CONNECT_ADVICE = {
     "28000": "check the user in the URL and the server's pg_hba.conf",
     "28P01": "check the user and the password in the URL",
@@ -138,6 +138,9 @@ def _without_code(error: BaseException, doing: str) -> RiverError:
 
 def _says_closed(error: BaseException) -> bool:
     if _is_named(error, *_LOST_CLASSES):
+        return True
+    # asyncpg's protocol in a state it cannot leave, after a cancel or a cut: the connection is unusable.
+    if _is_named(error, "InternalClientError"):
         return True
     # asyncpg says "connection is closed" and "pool is closing", psycopg "the connection is closed".
     # A pooled connection that broke in our hands says "has been released back to the pool".

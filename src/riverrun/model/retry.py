@@ -66,7 +66,7 @@ def retry_delay(
     """
     try:
         return _delay(policy.next_retry(job, now) if wish is None else wish, now)
-    except Exception as error:  # noqa: BLE001 - a policy is somebody else's code
+    except BaseException as error:  # noqa: BLE001 - a policy is somebody else's code
         if warn is not None:
             warn(f"job {job.id}: retry time is unusable, the default policy decides: {error!r}")
         return _default.next_retry(job, now) - now

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from riverrun.runtime.elector import LeadershipTerm
 from riverrun.runtime.groups import start_all, stop_all
 from riverrun.runtime.scope import Cause
-from riverrun.runtime.service import Service
+from riverrun.runtime.service import Service, ServiceStopped
 
 logger = logging.getLogger("riverrun.maintenance")
 
@@ -32,6 +32,8 @@ class LeaderScope:
         self._services = self._make(term)
         try:
             await start_all(self._services, term.scope)
+        except ServiceStopped:
+            self._services = ()
         except Exception:
             self._services = ()
             logger.exception("maintenance could not be started")

@@ -96,7 +96,7 @@ def _text(error: BaseException) -> str:
     name = type(error).__name__
     try:
         text = str(error)
-    except Exception:  # noqa: BLE001 - the user's own __str__
+    except BaseException:  # noqa: BLE001 - the user's own __str__
         return f"{name} (its text could not be made)"
     return text or name
 
@@ -106,7 +106,7 @@ def _trace(error: BaseException) -> str:
     try:
         summary = traceback.TracebackException.from_exception(error, limit=-100, compact=True)
         return "".join(summary.format())
-    except Exception:  # noqa: BLE001 - formatting runs the user's own __str__
+    except BaseException:  # noqa: BLE001 - formatting runs the user's own __str__
         return ""
 
 

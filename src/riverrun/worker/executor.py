@@ -131,7 +131,7 @@ class Executor:
             return None
         try:
             wish: datetime | None = handler.next_retry(attempt.job, error)
-        except Exception:
+        except BaseException:
             logger.exception("next_retry of kind %r raised; using the retry policy", handler.kind)
             return None
         return wish

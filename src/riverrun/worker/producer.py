@@ -23,12 +23,13 @@ from typing import Any
 
 import msgspec
 
+from riverrun.model.attempt_error import AttemptError
 from riverrun.model.errors import DatabaseError
 from riverrun.model.event import Event, EventKind
 from riverrun.model.job import JobRow
-from riverrun.model.lifecycle import decide
+from riverrun.model.lifecycle import JobUpdate, decide
 from riverrun.model.notification import CONTROL, INSERT, ControlMessage
-from riverrun.model.outcome import INTERRUPTED
+from riverrun.model.outcome import INTERRUPTED, Failed
 from riverrun.runtime.handle import DatabaseHandle
 from riverrun.runtime.notifier import Notifier
 from riverrun.runtime.service import Service
@@ -44,6 +45,7 @@ QUEUE_REPORT_SECONDS = 600.0
 SETTINGS_POLL_SECONDS = 2.0
 REMEMBERED_CANCELS = 1000
 ALL_QUEUES = "*"
+LAST_RESORT_DELAY = timedelta(minutes=1)
 
 
 class ProducerOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -224,8 +226,11 @@ class Producer(Service):
             older.cancel(CancelCause.STOP)
 
     async def _work(self, attempt: Attempt) -> None:
-        update = await self._executor.execute(attempt)
         row = attempt.row
+        try:
+            update = await self._executor.execute(attempt)
+        except BaseException as error:  # noqa: BLE001 - P14: even a log handler may raise anything
+            update = last_resort(row, error)
         if self._active.get(row.id) is not attempt:
             return
         del self._active[row.id]
@@ -269,7 +274,7 @@ class Producer(Service):
         queue = await self._db.run(
             self._db.operations.queues.upsert(self._options.queue, now=self._db.now)
         )
-        self._set_paused(queue.paused_at is not None)
+        self.set_paused(paused=queue.paused_at is not None)
 
     async def _poll_settings(self) -> None:
         """Without notifications: ask whether the queue was paused or one of our jobs cancelled."""
@@ -280,7 +285,7 @@ class Producer(Service):
     async def _look_at_settings(self) -> None:
         queue = await self._db.run(self._db.operations.queues.get(self._options.queue))
         if queue is not None:
-            self._set_paused(queue.paused_at is not None)
+            self.set_paused(paused=queue.paused_at is not None)
         await self._look_for_cancels()
 
     async def _look_for_cancels(self) -> None:
@@ -321,9 +326,10 @@ class Producer(Service):
 
     def _on_queue_action(self, action: str) -> None:
         if action in ("pause", "resume"):
-            self._set_paused(action == "pause")
+            self.set_paused(paused=action == "pause")
 
-    def _set_paused(self, paused: bool) -> None:
+    def set_paused(self, *, paused: bool) -> None:
+        """Stop fetching, or begin again at once; running jobs go on."""
         if paused == self._paused:
             return
         self._paused = paused
@@ -331,6 +337,13 @@ class Producer(Service):
         self._publish(Event(kind=kind, queue=self._options.queue))
         if not paused:
             self.wake()
+
+
+def last_resort(row: JobRow, error: BaseException) -> JobUpdate:
+    """A plain failure, made by nothing that could raise, so that a slot is always freed."""
+    text = f"{type(error).__name__} while the attempt was recorded"
+    note = AttemptError(at=row.attempted_at or row.scheduled_at, attempt=row.attempt, error=text)
+    return decide(row, Failed(text), error=note, delay=LAST_RESORT_DELAY)
 
 
 def start_eagerly(coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:

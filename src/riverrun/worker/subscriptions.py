@@ -26,6 +26,7 @@ class Subscription:
         self._queue: asyncio.Queue[Event | None] = asyncio.Queue()
         self._buffer = buffer
         self._closed = False
+        self._report_at = 1
         self.dropped = 0
 
     def offer(self, event: Event) -> None:
@@ -36,8 +37,13 @@ class Subscription:
             self._queue.put_nowait(event)
             return
         self.dropped += 1
-        if self.dropped == 1:
-            logger.warning("Subscription event dropped due to full buffer: %s", event.kind)
+        if self.dropped >= self._report_at:
+            self._report_at *= 10
+            logger.warning(
+                "Subscription event dropped due to full buffer: %s, %d so far",
+                event.kind,
+                self.dropped,
+            )
 
     def close(self) -> None:
         """End the stream; what is buffered can still be read. Harmless twice."""
