@@ -73,3 +73,18 @@ async def test_a_stop_ends_though_the_server_no_longer_answers(
         proxy.freeze()
         assert await client.stop(soft="10ms", hard="100ms") == 0
         await client.close()
+
+
+async def test_a_stop_ends_a_start_that_hangs(postgres_database_url: str, workers: Workers) -> None:
+    @workers.work(Slow)
+    async def work(job: Job[Slow]) -> None: ...
+
+    async with proxy_to(postgres_database_url) as proxy:
+        proxy.freeze()
+        client = Client(proxy.url, workers=workers, queues={"default": 1})
+        start = asyncio.create_task(client.start())
+        await asyncio.wait({start}, timeout=0.01)
+        assert not start.done()
+        await client.stop(soft=0)
+        await start
+        await client.close()

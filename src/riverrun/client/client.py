@@ -100,6 +100,7 @@ class Client:
         self._subscriptions = Subscriptions()
         self._half: WorkerHalf | None = None
         self._lock = asyncio.Lock()
+        self._starting: asyncio.Task[None] | None = None
         self._stopping: asyncio.Task[int] | None = None
         self._stopped = asyncio.Event()
         self._stopped.set()
@@ -177,7 +178,8 @@ class Client:
         """Begin to work jobs; returns when ready. Harmless when running; a stopped client can restart.
 
         Raises `ConfigurationError` without queues or workers, `SchemaError` if River's tables are
-        missing or too old, `DatabaseUnavailableError` if the database is away.
+        missing or too old, `DatabaseUnavailableError` if the database is away. A `stop` meanwhile ends
+        it quietly.
         """
         if not self.config.works_jobs:
             raise ConfigurationError(
@@ -185,8 +187,15 @@ class Client:
                 'queues={"default": 10}'
             )
         async with self._lock:
-            if self._half is None:
-                await self._start()
+            if self._half is not None:
+                return
+            self._starting = asyncio.create_task(self._start())
+            try:
+                await asyncio.wait({self._starting})
+            finally:
+                self._starting.cancel()
+            if not self._starting.cancelled():
+                self._starting.result()
 
     def quiet(self) -> None:
         """Fetch no more jobs, but go on with those that run, and stay as leader; `stop` is the end."""
@@ -210,6 +219,8 @@ class Client:
         config = self.config
         soft = config.soft_stop_timeout if soft is None else soft
         hard = config.hard_stop_timeout if hard is None else hard
+        if self._starting is not None:
+            self._starting.cancel()
         if self._half is not None:
             self._half.limit_stop(None if soft is None else seconds(soft), seconds(hard))
         if self._stopping is None or self._stopping.done():

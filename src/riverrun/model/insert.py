@@ -35,6 +35,12 @@ class InsertOptions:
     - `scheduled_at`: an aware time before which the job does not run.
     - `tags`: words to find the job by. An empty list overrides the tags of the args class.
     - `unique`: replaces the unique options of the args class as a whole.
+
+    Raises `ValidationError`, when made, for what River's rules refuse.
+
+    Example:
+        >>> InsertOptions(queue="mail", priority=2, tags=["nightly"]).queue
+        'mail'
     """
 
     max_attempts: int | None = None

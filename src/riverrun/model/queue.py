@@ -20,6 +20,12 @@ class QueueConfig:
     - `max_workers`: how many of its jobs may run at once, 1 to 10000.
     - `fetch_cooldown`: least time between two fetches; None takes the client's.
     - `fetch_poll_interval`: longest time between two, not below the cooldown; None takes the client's.
+
+    Durations are a `timedelta`, seconds, or text. Raises `ConfigurationError` for what cannot work.
+
+    Example:
+        >>> QueueConfig(max_workers=100, fetch_poll_interval="500ms").max_workers
+        100
     """
 
     max_workers: int

@@ -43,14 +43,17 @@ class Job(Generic[A]):
 
     @property
     def id(self) -> int:
+        """The job's id, the same in every attempt."""
         return self.row.id
 
     @property
     def kind(self) -> str:
+        """The kind under which the job was inserted, perhaps an alias of today's."""
         return self.row.kind
 
     @property
     def queue(self) -> str:
+        """The queue it was fetched from."""
         return self.row.queue
 
     @property
@@ -60,6 +63,7 @@ class Job(Generic[A]):
 
     @property
     def max_attempts(self) -> int:
+        """How many attempts it has in all; a failure of the last discards it."""
         return self.row.max_attempts
 
     @property
@@ -74,10 +78,12 @@ class Job(Generic[A]):
 
     @property
     def cancelled(self) -> bool:
+        """Whether the attempt was told to end; a handler on a thread has to look now and then."""
         return self._cause is not None
 
     @property
     def cancel_cause(self) -> CancelCause | None:
+        """Why it was told to end: a stop of the client, a cancel from outside, or its timeout."""
         return self._cause
 
     def wait_cancelled(self, timeout: float | None = None) -> bool:
