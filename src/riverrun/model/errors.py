@@ -127,9 +127,3 @@ class JobTimeoutError(RiverError, TimeoutError):
     """An attempt ran longer than its timeout."""
 
     code = "job_timeout"
-
-
-class JobCancelledError(RiverError):
-    """The job was cancelled from outside while it ran."""
-
-    code = "job_cancelled"
