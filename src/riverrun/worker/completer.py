@@ -94,8 +94,8 @@ class Completer(Service):
 
     async def _flush(self) -> None:
         """Write all that is pending, and what arrives meanwhile."""
+        self._arrived.clear()
         while self._pending:
-            self._arrived.clear()
             batch = list(self._pending.values())[:MAX_BATCH]
             for completion in batch:
                 del self._pending[completion.row.id]

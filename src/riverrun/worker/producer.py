@@ -124,7 +124,7 @@ class Producer(Service):
         return ids
 
     async def run(self) -> None:
-        await self._register()
+        self._paused = await self._register()
         unsubscribe = self._subscribe()
         self.scope.on_cancel(lambda _cause: self._wake.set())
         try:
@@ -137,11 +137,10 @@ class Producer(Service):
         finally:
             unsubscribe()
 
-    async def _register(self) -> None:
-        """Put the queue on record, so that it can be paused, and learn whether it is."""
+    async def _register(self) -> bool:
+        """Put the queue on record, so that it can be paused; whether it is."""
         upsert = self._db.operations.queues.upsert(self._options.queue, now=self._db.now)
-        queue = await self._db.run(upsert)
-        self._paused = queue.paused_at is not None
+        return (await self._db.run(upsert)).paused_at is not None
 
     def _subscribe(self) -> Callable[[], None]:
         if self._notifier is None:
@@ -271,10 +270,7 @@ class Producer(Service):
             await self._quietly(self._register_again())
 
     async def _register_again(self) -> None:
-        queue = await self._db.run(
-            self._db.operations.queues.upsert(self._options.queue, now=self._db.now)
-        )
-        self.set_paused(paused=queue.paused_at is not None)
+        self.set_paused(paused=await self._register())
 
     async def _poll_settings(self) -> None:
         """Without notifications: ask whether the queue was paused or one of our jobs cancelled."""
