@@ -2,7 +2,7 @@
 
 from riverrun.client.client import Client, current_client
 from riverrun.client.config import Config
-from riverrun.client.inserter import InsertManyParams, InsertResult
+from riverrun.client.inserter import InsertManyParams
 from riverrun.drivers.migrator import Migrator
 from riverrun.drivers.url import open_database
 from riverrun.model.attempt_error import AttemptError
@@ -27,7 +27,21 @@ from riverrun.model.errors import (
     ValidationError,
 )
 from riverrun.model.event import Event, EventKind, JobStats
-from riverrun.model.insert import InsertOptions
+from riverrun.model.extension import (
+    FetchCountMetric,
+    FetchDurationMetric,
+    InsertBeginHook,
+    InsertMiddleware,
+    JobInsertParams,
+    JobStuckResult,
+    MetricEmitHook,
+    PeriodicJobsStartHook,
+    StuckJob,
+    WorkBeginHook,
+    WorkEndHook,
+    WorkMiddleware,
+)
+from riverrun.model.insert import InsertOptions, InsertResult
 from riverrun.model.job import JobRow, JobState
 from riverrun.model.outcome import Cancel, Discard, JobCancel, JobDiscard, JobSnooze, Snooze
 from riverrun.model.queue import QueueConfig, QueueRow
@@ -53,37 +67,49 @@ __all__ = [
     "Discard",
     "Event",
     "EventKind",
+    "FetchCountMetric",
+    "FetchDurationMetric",
+    "InsertBeginHook",
     "InsertManyParams",
+    "InsertMiddleware",
     "InsertOptions",
     "InsertResult",
     "Job",
     "JobArgs",
     "JobCancel",
     "JobDiscard",
+    "JobInsertParams",
     "JobRow",
     "JobRunningError",
     "JobSnooze",
     "JobState",
     "JobStats",
+    "JobStuckResult",
     "JobTimeoutError",
     "LifecycleError",
+    "MetricEmitHook",
     "MigrationError",
     "Migrator",
     "NotFoundError",
     "OutcomeUnknownError",
     "PayloadError",
+    "PeriodicJobsStartHook",
     "QueueConfig",
     "QueueRow",
     "RetryPolicy",
     "RiverError",
     "SchemaError",
     "Snooze",
+    "StuckJob",
     "Subscription",
     "UniqueConflictError",
     "UniqueOptions",
     "UnknownJobKindError",
     "UnsupportedError",
     "ValidationError",
+    "WorkBeginHook",
+    "WorkEndHook",
+    "WorkMiddleware",
     "Worker",
     "Workers",
     "current_client",

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from riverrun.cli.demo_jobs import PlannedJob
-from riverrun.client.inserter import InsertResult
 from riverrun.model.event import Event, EventKind
+from riverrun.model.insert import InsertResult
 from riverrun.model.job import JobRow, JobState
 
 WORDS = {

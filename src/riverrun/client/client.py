@@ -12,9 +12,9 @@ from typing import Any, Self, Unpack
 
 from riverrun.client.asking import Asking
 from riverrun.client.config import Config, seconds
-from riverrun.client.inserter import Inserter, InsertManyParams, InsertResult, queues_of
+from riverrun.client.inserter import with_options
+from riverrun.client.inserting import Inserting
 from riverrun.client.jobs import Jobs
-from riverrun.client.notification_limiter import NotificationLimiter
 from riverrun.client.queues import Queues
 from riverrun.client.worker_half import WorkerHalf
 from riverrun.drivers.migrator import check_schema, migrate_up_all
@@ -29,15 +29,8 @@ from riverrun.drivers.url import (
 from riverrun.model.duration import Duration
 from riverrun.model.errors import ConfigurationError, LifecycleError
 from riverrun.model.event import EventKind
-from riverrun.model.insert import (
-    NO_OPTIONS,
-    InsertKeywords,
-    InsertOptions,
-    JobInsert,
-    insert_options,
-)
+from riverrun.model.insert import InsertKeywords, InsertResult, insert_options
 from riverrun.model.job import JobRow
-from riverrun.model.notification import INSERT, insert_payload
 from riverrun.model.queue import QueueConfig
 from riverrun.worker.registry import Workers
 from riverrun.worker.subscriptions import DEFAULT_BUFFER, Subscription, Subscriptions
@@ -95,8 +88,8 @@ class Client:
         self._is_ours = self._url is not None and (database is None or is_in_memory(self._url))
         self._database = database if isinstance(database, Database) else self._open_database()
         self._asking = Asking(self._database, self._prepare)
-        self._limiter = NotificationLimiter(seconds(self.config.fetch_cooldown), self._notify)
-        self._inserter = Inserter(self.config)
+        self._extensions = self.config.extensions()
+        self._inserting = Inserting(self.config, self._asking, self._extensions, self._wake)
         self._subscriptions = Subscriptions()
         self._half: WorkerHalf | None = None
         self._lock = asyncio.Lock()
@@ -130,19 +123,19 @@ class Client:
         If a unique job is there already, that one is returned, `unique_skipped_as_duplicate` is true,
         and nothing is inserted. Raises `ValidationError`, `UnknownJobKindError`, `DatabaseError`.
         """
-        rows = self._inserter.resolve([(args, insert_options(**options))])
-        (result,) = await self._insert_rows(rows, tx)
+        (result,) = await self._inserting.insert([(args, insert_options(**options))], tx)
         return result
 
     async def insert_many(
-        self, jobs: Iterable[Any], /, *, tx: object | None = None
+        self, jobs: Iterable[Any], /, *, tx: object | None = None, deduplicate: bool = False
     ) -> list[InsertResult]:
         """Insert many jobs, all or none, and return their results in the same order.
 
         Each is args, or an `InsertManyParams` with options of its own. Raises as `insert` does, before
-        anything is inserted; the same unique key twice fails the whole call.
+        anything is inserted; the same unique key twice fails the whole call, unless `deduplicate`
+        says to leave out all but the first, which are then reported as skipped.
         """
-        return await self._insert_rows(self._inserter.resolve(map(_with_options, jobs)), tx)
+        return await self._inserting.insert(map(with_options, jobs), tx, deduplicate=deduplicate)
 
     async def insert_many_fast(self, jobs: Iterable[Any], /, *, tx: object | None = None) -> int:
         """Insert many jobs the fastest way the database has; returns how many were inserted.
@@ -150,13 +143,7 @@ class Client:
         All or none, as `insert_many`, but no rows come back, and unique jobs that are there already
         are skipped without a word.
         """
-        rows = self._inserter.resolve(map(_with_options, jobs))
-        notify = self._queues_to_notify(rows, tx)
-        count = await self._asking.ask_all(
-            lambda ops: self._inserter.insert_fast(ops, rows, notify), tx
-        )
-        self._inserted_here(rows, tx)
-        return count
+        return await self._inserting.insert_fast(map(with_options, jobs), tx)
 
     def subscribe(self, *kinds: EventKind | str, buffer: int = DEFAULT_BUFFER) -> Subscription:
         """A stream of this client's own events, of `kinds` or of all; never slows the work down.
@@ -241,7 +228,7 @@ class Client:
         """Stop, and let the connections go; a later use opens them again."""
         await self.stop()
         self._subscriptions.close()
-        await self._limiter.close()
+        await self._inserting.close()
         await self._asking.close()
 
     async def __aenter__(self) -> Self:
@@ -267,8 +254,9 @@ class Client:
             self.config,
             self._asking,
             self._subscriptions,
-            self._limiter.allows,
-            lambda: set_current_client(self),
+            inserting=self._inserting,
+            extensions=self._extensions,
+            enter=lambda: set_current_client(self),
         )
         await half.start()
         self._half = half
@@ -293,33 +281,9 @@ class Client:
         logger.info("using and, where needed, making the database %s", self._url)
         await migrate_up_all(self._database)
 
-    async def _insert_rows(self, rows: list[JobInsert], tx: object | None) -> list[InsertResult]:
-        notify = self._queues_to_notify(rows, tx)
-        results = await self._asking.ask_all(
-            lambda ops: self._inserter.insert(ops, rows, notify), tx
-        )
-        self._inserted_here(rows, tx)
-        return results
-
-    def _queues_to_notify(self, rows: list[JobInsert], tx: object | None) -> list[str]:
-        """The queues to notify with the insert; decided here, as SQLite scripts run on a thread.
-
-        In the caller's transaction always, since only its commit may wake a worker, and nobody knows
-        when that comes; the same notification twice in a transaction is sent once.
-        """
-        queues = sorted(queues_of(rows))
-        if tx is not None:
-            return queues
-        return [queue for queue in queues if self._limiter.allows_or_owes(queue)]
-
-    async def _notify(self, queue: str) -> None:
-        payload = insert_payload(queue)
-        await self._asking.ask(lambda ops: ops.notifications.notify(INSERT, [payload]))
-
-    def _inserted_here(self, rows: list[JobInsert], tx: object | None) -> None:
-        """Wake our own producers without waiting for a notification to come round."""
-        if self._half is not None and tx is None:
-            self._half.wake(queues_of(rows))
+    def _wake(self, queues: set[str]) -> None:
+        if self._half is not None:
+            self._half.wake(queues)
 
     def _cancelled_here(self, job: JobRow) -> None:
         if self._half is not None:
@@ -350,12 +314,6 @@ def _url(database: str | Database | None) -> str | None:
     if database is None:
         return None if os.environ.get(ENVIRONMENT_VARIABLE) else DEFAULT_URL
     return database if isinstance(database, str) else None
-
-
-def _with_options(job: Any) -> tuple[Any, InsertOptions]:
-    if isinstance(job, InsertManyParams):
-        return job.args, job.options
-    return job, NO_OPTIONS
 
 
 def _config(**options: Any) -> Config:

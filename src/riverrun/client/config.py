@@ -1,14 +1,16 @@
 """How a client behaves: every option with its meaning, unit and default, checked in one place."""
 
+import logging
 import socket
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from typing import Any
+from datetime import UTC, datetime, timedelta
+from typing import Any, Literal
 
 from riverrun.drivers.url import check_schema_name
 from riverrun.model.duration import Duration, parse_duration
 from riverrun.model.errors import ConfigurationError, RiverError, ValidationError
+from riverrun.model.extension import ErrorHandler, Extensions, JobStuckHandler
 from riverrun.model.names import check_max_attempts, check_queue
 from riverrun.model.queue import QueueConfig
 from riverrun.model.retry import DefaultRetryPolicy, RetryPolicy
@@ -17,6 +19,11 @@ from riverrun.worker.registry import NO_TIMEOUT, Workers, timeout_seconds
 
 MIN_FETCH_SECONDS = 0.001
 MAX_ID_BYTES = 100
+DEFAULT_JOB_TIMEOUT = 60
+RESCUE_AFTER = 3600.0
+RESCUE_UNKNOWN_KINDS = ("retry", "discard", "skip")
+
+logger = logging.getLogger("riverrun.client")
 
 
 def default_client_id() -> str:
@@ -40,10 +47,24 @@ class Config:
     """Name of this client in `attempted_by` and as leader; unique for each process, at most 100 bytes."""
     schema: str | None = None
     """Schema that holds River's tables; None lets the database's search path decide."""
-    job_timeout: Duration = 60
+    job_timeout: Duration = DEFAULT_JOB_TIMEOUT
     """How long an attempt may take unless its worker says otherwise; 1 minute, -1 for no limit."""
     max_attempts: int = 25
     """Attempts of a job whose insert does not say."""
+    error_handler: ErrorHandler | None = None
+    """Called with the row and the error of each failed attempt; may return `Cancel()` or `Discard()`."""
+    job_stuck_threshold: Duration = 10
+    """How long past its timeout a job may run before it counts as stuck; 10 s."""
+    job_stuck_handler: JobStuckHandler | None = None
+    """Called once for each stuck attempt; may free its slot for another job."""
+    hooks: Sequence[object] = ()
+    """Extensions that are called at certain points; see `riverrun.InsertBeginHook` and its siblings."""
+    middleware: Sequence[object] = ()
+    """Extensions around inserts and attempts, the first outermost."""
+    plugins: Sequence[object] = ()
+    """Extensions that are both, called before the hooks and around the middleware."""
+    periodic_jobs: Sequence[Any] = ()
+    """Jobs to insert on a schedule, by whichever client leads: give all clients the same ones."""
     retry_policy: RetryPolicy = field(default_factory=DefaultRetryPolicy)
     """When a failed job is tried again; River's by default: errors to the power of four, in seconds."""
     fetch_cooldown: Duration = 0.1
@@ -55,7 +76,28 @@ class Config:
     fetch_only_known_kinds: bool = False
     """Leave jobs of kinds that are not registered to other clients."""
     leader_election_disabled: bool = False
-    """Never lead and never do maintenance; some other client must."""
+    """Never lead and never do maintenance; some other client must. Not with periodic jobs."""
+    cancelled_job_retention_period: Duration = 24 * 3600
+    """How long cancelled jobs are kept; 24 h, -1 for ever."""
+    completed_job_retention_period: Duration = 24 * 3600
+    """How long completed jobs are kept; 24 h, -1 for ever."""
+    discarded_job_retention_period: Duration = 7 * 24 * 3600
+    """How long discarded jobs are kept; 7 days, -1 for ever."""
+    queue_retention: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    """Retention periods of single queues, whoever works them."""
+    job_cleaner_timeout: Duration = 30
+    """How long one statement of the job cleaner may take; 30 s."""
+    rescue_stuck_jobs_after: Duration | None = None
+    """How long a job is `running` before the leader takes it back; 1 h, or `job_timeout` and 1 h if that
+    is set. Not less than `job_timeout`."""
+    rescue_unknown_kinds: Literal["retry", "discard", "skip"] = "retry"
+    """What the leader does with stuck jobs of kinds it does not know; River discards them."""
+    reindexer_schedule: Any | None = None
+    """When indexes are rebuilt (anything with `next(time)`); None is midnight UTC."""
+    reindexer_index_names: Sequence[str] | None = None
+    """The indexes to rebuild; None is River's seven, an empty list none."""
+    reindexer_timeout: Duration = 60
+    """How long the rebuilding of one index may take; 1 min, -1 for no limit."""
     soft_stop_timeout: Duration | None = None
     """How long a stop waits for running jobs before it cancels them; None waits for ever."""
     hard_stop_timeout: Duration = 5
@@ -64,6 +106,10 @@ class Config:
     """How many handlers written with `def` may run at once, all queues together."""
     skip_unknown_job_check: bool = False
     """Accept inserts of kinds that `workers` does not know."""
+    skip_job_kind_validation: bool = False
+    """Only warn of kinds that other River clients would refuse, such as those with blanks."""
+    disable_unique_enforcement: bool = False
+    """Insert as if no job were unique; for tests."""
     store_tracebacks: bool = True
     """Keep the traceback of a failed attempt with its error, at most 64 KiB of it."""
     listen_url: str | None = None
@@ -85,7 +131,15 @@ class Config:
         if self.queues and self.workers is None:
             raise ConfigurationError("queues are set but workers are not; give Workers() as well")
         self._check_durations()
+        self._check_rescue()
         self._check_queues()
+        self.check_kinds()
+        self.extensions()
+        if self.leader_election_disabled and self.periodic_jobs:
+            raise ConfigurationError(
+                "periodic_jobs are inserted by the leader, which leader_election_disabled keeps this "
+                "client from becoming; drop one of the two"
+            )
 
     @property
     def works_jobs(self) -> bool:
@@ -104,6 +158,10 @@ class Config:
             options["prepared_statements"] = False
         return {name: value for name, value in options.items() if value is not None}
 
+    def extensions(self) -> Extensions:
+        """Hooks, middleware and plugins, checked and in River's order."""
+        return Extensions(hooks=self.hooks, middleware=self.middleware, plugins=self.plugins)
+
     def queue(self, name: str) -> QueueConfig:
         """The settings of one queue, the client's own where it has none."""
         config = self.queues[name]
@@ -113,6 +171,44 @@ class Config:
             fetch_cooldown=config.fetch_cooldown or self.fetch_cooldown,
             fetch_poll_interval=config.fetch_poll_interval or self.fetch_poll_interval,
         )
+
+    def check_kinds(self) -> None:
+        """Raise `ConfigurationError` for a registered kind that other clients of River would refuse.
+
+        With `skip_job_kind_validation` they are only warned of. Workers may be added after the client
+        is made, so a start checks again.
+        """
+        for handler in self.workers or ():
+            try:
+                handler.codec.check_kind()
+            except ValidationError as error:
+                if not self.skip_job_kind_validation:
+                    raise ConfigurationError(f"workers: {error}") from error
+                logger.warning("workers: %s", error)
+
+    @property
+    def rescue_after(self) -> float:
+        """Seconds for which a job may be `running` before the leader takes it back."""
+        if self.rescue_stuck_jobs_after is not None:
+            return seconds(self.rescue_stuck_jobs_after)
+        explicit = self.job_timeout != DEFAULT_JOB_TIMEOUT and self.job_timeout_seconds
+        return RESCUE_AFTER + (explicit or 0.0)
+
+    def _check_rescue(self) -> None:
+        """A job that is still within its time must never be taken for abandoned."""
+        timeout = self.job_timeout_seconds
+        if self.rescue_stuck_jobs_after is not None:
+            self._seconds("rescue_stuck_jobs_after")
+        if timeout is not None and self.rescue_after < timeout:
+            raise ConfigurationError(
+                f"rescue_stuck_jobs_after: {self.rescue_after:g} s is less than job_timeout, "
+                f"{timeout:g} s; jobs would be run again while they still run"
+            )
+        if self.rescue_unknown_kinds not in RESCUE_UNKNOWN_KINDS:
+            raise ConfigurationError(
+                f"rescue_unknown_kinds: {self.rescue_unknown_kinds!r} cannot be used; give one of "
+                f"{', '.join(RESCUE_UNKNOWN_KINDS)}"
+            )
 
     def _check_types(self) -> None:
         """What a type checker would have said; options often come from files and variables."""
@@ -143,6 +239,11 @@ class Config:
         self._seconds("fetch_cooldown", at_least=MIN_FETCH_SECONDS)
         self._seconds("fetch_poll_interval", at_least=MIN_FETCH_SECONDS)
         self._seconds("hard_stop_timeout")
+        self._seconds("job_stuck_threshold")
+        self._seconds("job_cleaner_timeout", at_least=MIN_FETCH_SECONDS)
+        for state in ("cancelled", "completed", "discarded"):
+            self._seconds_or_infinite(f"{state}_job_retention_period")
+        self._seconds_or_infinite("reindexer_timeout")
         if self.soft_stop_timeout is not None:
             self._seconds("soft_stop_timeout")
         try:
@@ -158,6 +259,16 @@ class Config:
         if seconds < at_least:
             raise ConfigurationError(f"{name}: {seconds:g} s is too short; at least {at_least:g} s")
         return seconds
+
+    def _seconds_or_infinite(self, name: str) -> float | None:
+        """The option in seconds; None where it is -1, for ever."""
+        value: Duration = getattr(self, name)
+        if is_infinite(value):
+            return None
+        try:
+            return self._seconds(name)
+        except ConfigurationError as error:
+            raise ConfigurationError(f"{error}, or -1 for ever") from error
 
     def _check_queues(self) -> None:
         for name in self.queues:
@@ -177,6 +288,11 @@ class Config:
 def seconds(duration: Duration | None) -> float:
     """A duration that was checked before, in seconds."""
     return 0.0 if duration is None else parse_duration(duration, name="duration").total_seconds()
+
+
+def is_infinite(duration: Duration | None) -> bool:
+    """Whether a duration is River's -1, which stands for no limit."""
+    return duration in (NO_TIMEOUT, timedelta(seconds=NO_TIMEOUT))
 
 
 def _check_id(client_id: str) -> None:

@@ -1,90 +1,241 @@
 """The way of a job into the database: resolve, insert, notify, all in one transaction.
 
-Everything that can be wrong with any of the jobs is found before the first statement.
+Everything that can be wrong with any of the jobs is found before the first statement, insert hooks and
+the first half of insert middleware included; the second half runs before the commit.
 """
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Any, cast
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any, TypeVar, cast
 
 import msgspec
 
 from riverrun.client.config import Config
+from riverrun.client.insert_chain import Chain, InsertChain, Resolved
 from riverrun.drivers.operations import Operations
 from riverrun.drivers.statement import Script
-from riverrun.model.codec import codec_for
+from riverrun.model.codec import ArgsCodec, codec_for
 from riverrun.model.errors import UnknownJobKindError, ValidationError
-from riverrun.model.insert import NO_OPTIONS, InsertOptions, JobInsert, resolve
-from riverrun.model.job import JobRow, JobState
+from riverrun.model.extension import Extensions
+from riverrun.model.gojson import encode_metadata
+from riverrun.model.insert import NO_OPTIONS, InsertOptions, InsertResult, JobInsert, resolve
+from riverrun.model.job import JobState
 from riverrun.model.notification import INSERT, insert_payload
+from riverrun.runtime.inserting import PeriodicInsert
+
+PERIODIC_JOB_ID = "river:periodic_job_id"
+"""The metadata key under which a job of a periodic job with an id says so."""
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class InsertManyParams:
-    """One job of an `insert_many`, with options of its own."""
+    """One job of an `insert_many`, with options of its own.
+
+    Example:
+        >>> from riverrun import InsertOptions, Workers
+        >>> workers = Workers()
+        >>> @workers.job()
+        ... def send(to: str) -> None: ...
+        >>> job = InsertManyParams(send.call("a@b.c"), InsertOptions(priority=2))
+    """
 
     args: Any
     options: InsertOptions = NO_OPTIONS
 
 
-class InsertResult(msgspec.Struct, frozen=True):
-    """What became of one insert: the new row, or the one whose unique key was there already."""
+class Insertion:
+    """One batch under way: the rows to insert first, and the chain that takes the results.
 
-    job: JobRow
-    unique_skipped_as_duplicate: bool
+    `rows` is None if middleware wants nothing inserted; then `results` are its answer.
+    """
+
+    def __init__(self, chain: Chain, places: Sequence[int] | None = None) -> None:
+        self._chain = chain
+        self._places = places
+        self.rows: list[JobInsert] | None = None
+        self.results: list[InsertResult] = []
+        self._step(lambda: next(chain))
+
+    @property
+    def queues(self) -> set[str]:
+        """The queues in which there will be something to fetch at once."""
+        return {row.queue for row in self.rows or () if row.state is JobState.AVAILABLE}
+
+    def answer(self, results: list[InsertResult]) -> None:
+        """Give the results of inserting `rows`, and learn whether there is more to insert."""
+        self._step(lambda: self._chain.send(results))
+
+    def fail(self, error: Exception) -> None:
+        """Tell that inserting failed; raises what the chain makes of it, mostly the same."""
+        self._step(lambda: self._chain.throw(error))
+
+    def _step(self, step: Callable[[], list[JobInsert]]) -> None:
+        try:
+            self.rows = step()
+        except StopIteration as end:
+            self.rows, self.results = None, self._spread(end.value)
+
+    def _spread(self, results: list[InsertResult]) -> list[InsertResult]:
+        """One result for each job that was asked for, left out duplicates as skipped."""
+        if self._places is None or not results:
+            return results
+        seen: set[int] = set()
+        spread: list[InsertResult] = []
+        for place in self._places:
+            skipped = results[place].unique_skipped_as_duplicate or place in seen
+            spread.append(InsertResult(results[place].job, skipped))
+            seen.add(place)
+        return spread
 
 
 class Inserter:
     """Turns args into rows and rows into the statements that insert them; asks no database itself."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, extensions: Extensions) -> None:
         self._config = config
+        self._chain = InsertChain(extensions)
 
-    def resolve(self, jobs: Iterable[tuple[Any, InsertOptions]]) -> list[JobInsert]:
-        """The rows to insert; raises for the first job that breaks a rule."""
-        rows = [self._resolve_one(args, options) for args, options in jobs]
-        if not rows:
+    def begin(
+        self, jobs: Iterable[tuple[Any, InsertOptions]], *, deduplicate: bool = False
+    ) -> Insertion:
+        """Resolve and check all jobs, and lead them through hooks and middleware.
+
+        Raises for the first job that breaks a rule, and what hooks and middleware raise.
+        """
+        resolved = [self._resolve(args, options) for args, options in jobs]
+        if not resolved:
             raise ValidationError("no jobs to insert")
-        return rows
+        if not deduplicate:
+            return Insertion(self._chain.begin(resolved))
+        distinct, places = _distinct(resolved)
+        return Insertion(self._chain.begin(distinct), places)
+
+    def begin_periodic(self, jobs: Sequence[PeriodicInsert]) -> Insertion:
+        """The same for what periodic jobs have made: marked as such, and due at their planned times."""
+        return Insertion(self._chain.begin([self._resolve_periodic(job) for job in jobs]))
 
     def insert(
-        self, operations: Operations, rows: Sequence[JobInsert], notify: Sequence[str]
+        self, operations: Operations, insertion: Insertion, notify: Sequence[str]
     ) -> Script[list[InsertResult]]:
         """Insert, and notify the workers of the queues in `notify`."""
-        inserted = yield from operations.jobs.insert(rows, now=self._config.clock.now_or_none())
-        yield from _notify(operations, notify)
-        return [InsertResult(one.row, one.skipped) for one in inserted]
+
+        def ask(rows: list[JobInsert]) -> Script[list[InsertResult]]:
+            now = self._config.clock.now_or_none()
+            inserted = yield from operations.jobs.insert(rows, now=now)
+            return [InsertResult(one.row, one.skipped) for one in inserted]
+
+        yield from self._through(operations, insertion, notify, ask, lambda results: results)
+        return insertion.results
 
     def insert_fast(
-        self, operations: Operations, rows: Sequence[JobInsert], notify: Sequence[str]
+        self, operations: Operations, insertion: Insertion, notify: Sequence[str]
     ) -> Script[int]:
-        """The same without reading anything back; the number inserted."""
-        count = yield from operations.jobs.insert_fast(rows, now=self._config.clock.now_or_none())
-        yield from _notify(operations, notify)
-        return count
+        """The same without reading anything back; the number inserted. Middleware gets no results."""
+        total = 0
 
-    def _resolve_one(self, args: Any, options: InsertOptions) -> JobInsert:
+        def ask(rows: list[JobInsert]) -> Script[int]:
+            nonlocal total
+            now = self._config.clock.now_or_none()
+            total += yield from operations.jobs.insert_fast(rows, now=now)
+            return total
+
+        yield from self._through(operations, insertion, notify, ask, lambda _count: [])
+        return total
+
+    def _through(
+        self,
+        operations: Operations,
+        insertion: Insertion,
+        notify: Sequence[str],
+        ask: Callable[[list[JobInsert]], Script[T]],
+        results: Callable[[T], list[InsertResult]],
+    ) -> Script[None]:
+        """Insert batch after batch; there is more than one only if middleware says so."""
+        queues = set(notify)
+        first = insertion.queues
+        while insertion.rows is not None:
+            queues |= insertion.queues - first
+            try:
+                answer = yield from ask(insertion.rows)
+            except Exception as error:  # noqa: BLE001 - `fail` raises it again
+                insertion.fail(error)
+            else:
+                insertion.answer(results(answer))
+        yield from _notify(operations, sorted(queues))
+
+    def _resolve_periodic(self, job: PeriodicInsert) -> Resolved:
+        marks: dict[str, Any] = {"periodic": True}
+        if job.periodic_id is not None:
+            marks[PERIODIC_JOB_ID] = job.periodic_id
+        metadata = {**metadata_object(job.options.metadata), **marks}
+        options = replace(job.options, metadata=metadata)
+        resolved = self._resolve(job.args, options, now=job.scheduled_at)
+        if resolved.row.scheduled_at is not None:
+            return resolved
+        row = msgspec.structs.replace(resolved.row, scheduled_at=job.scheduled_at)
+        return resolved._replace(row=row)
+
+    def _resolve(
+        self, args: Any, options: InsertOptions, *, now: datetime | None = None
+    ) -> Resolved:
         codec = codec_for(cast("type[object]", type(args)))
+        self._check_kind(codec)
         config = self._config
-        workers = config.workers
-        if workers is not None and codec.kind not in workers and not config.skip_unknown_job_check:
-            raise UnknownJobKindError(codec.kind)
-        return resolve(
+        row = resolve(
             codec.kind,
             codec.encode(args),
             options,
             codec.insert_options,
-            now=config.clock.now(),
+            now=now or config.clock.now(),
             max_attempts=config.max_attempts,
         )
+        if config.disable_unique_enforcement and row.unique_key is not None:
+            row = msgspec.structs.replace(row, unique_key=None, unique_states_mask=None)
+        return Resolved(args, codec.extensions, row)
+
+    def _check_kind(self, codec: ArgsCodec[Any]) -> None:
+        config = self._config
+        workers = config.workers
+        if workers is not None and codec.kind not in workers and not config.skip_unknown_job_check:
+            raise UnknownJobKindError(codec.kind)
+        if not config.skip_job_kind_validation:
+            codec.check_kind()
+
+
+def _distinct(jobs: Sequence[Resolved]) -> tuple[list[Resolved], list[int]]:
+    """The first job of each unique key, and for every job the place of the one that stands for it."""
+    distinct: list[Resolved] = []
+    places: list[int] = []
+    by_key: dict[bytes, int] = {}
+    for job in jobs:
+        key = job.row.unique_key
+        place = len(distinct) if key is None else by_key.setdefault(key, len(distinct))
+        if place == len(distinct):
+            distinct.append(job)
+        places.append(place)
+    return distinct, places
+
+
+def metadata_object(metadata: Mapping[str, Any] | str | None) -> dict[str, Any]:
+    """The metadata of insert options as an object; raises `ValidationError` if it is none."""
+    if not metadata:
+        return {}
+    if not isinstance(metadata, str):
+        return dict(metadata)
+    return msgspec.json.decode(encode_metadata(metadata), type=dict[str, Any])
+
+
+def with_options(job: Any) -> tuple[Any, InsertOptions]:
+    """One entry of an `insert_many` as args and options."""
+    if isinstance(job, InsertManyParams):
+        return job.args, job.options
+    return job, NO_OPTIONS
 
 
 def _notify(operations: Operations, queues: Sequence[str]) -> Script[None]:
     if queues:
         payloads = [insert_payload(queue) for queue in queues]
         yield operations.notifications.notify(INSERT, payloads)
-
-
-def queues_of(rows: Sequence[JobInsert]) -> set[str]:
-    """The queues in which there is something to fetch at once."""
-    return {row.queue for row in rows if row.state is JobState.AVAILABLE}

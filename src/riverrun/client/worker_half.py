@@ -16,8 +16,10 @@ from collections.abc import Callable, Sequence
 
 from riverrun.client.asking import Asking
 from riverrun.client.config import Config, seconds
+from riverrun.client.inserting import Inserting
 from riverrun.maintenance.job_scheduler import JobScheduler
 from riverrun.model.errors import ConfigurationError
+from riverrun.model.extension import Extensions
 from riverrun.runtime.elector import Elector, LeadershipTerm
 from riverrun.runtime.groups import Together, start_all
 from riverrun.runtime.handle import DatabaseHandle
@@ -47,12 +49,15 @@ class WorkerHalf:
         config: Config,
         asking: Asking,
         subscriptions: Subscriptions,
-        may_notify: Callable[[str], bool],
+        *,
+        inserting: Inserting,
+        extensions: Extensions,
         enter: Callable[[], None],
     ) -> None:
         self._config = config
         self._subscriptions = subscriptions
-        self._may_notify = may_notify
+        self._inserting = inserting
+        self._extensions = extensions
         self._left_behind = 0
         self._escalation: asyncio.Task[None] | None = None
         self._end: float | None = None
@@ -200,7 +205,7 @@ class WorkerHalf:
         )
 
     def _maintenance(self, _term: LeadershipTerm) -> list[Service]:
-        return [JobScheduler(self._db, self._may_notify, self.wake)]
+        return [JobScheduler(self._db, on_scheduled=self.wake)]
 
 
 async def _stop_until(end: float, service: Service) -> None:

@@ -13,9 +13,10 @@ import msgspec
 import msgspec.inspect
 
 from riverrun.model.errors import ConfigurationError, PayloadError, ValidationError
+from riverrun.model.extension import ArgsExtensions, args_extensions
 from riverrun.model.gojson import encode_args
 from riverrun.model.insert import InsertOptions
-from riverrun.model.names import check_kind
+from riverrun.model.names import check_kind, check_kind_fits
 
 A = TypeVar("A")
 
@@ -24,7 +25,8 @@ class JobArgs(Protocol):
     """The args of a job: any dataclass, Struct, attrs class or pydantic model with a `kind`.
 
     It may also have `kind_aliases: ClassVar[tuple[str, ...]]`, older names under which such jobs
-    are still worked, and `insert_options: ClassVar[InsertOptions]`, its own defaults.
+    are still worked, `insert_options: ClassVar[InsertOptions]`, its own defaults, and `hooks` and
+    `plugins`, tuples of extensions for jobs of this kind alone.
     """
 
     kind: ClassVar[str]
@@ -37,6 +39,7 @@ class ArgsCodec(Generic[A]):
         "args_class",
         "decode_text",
         "encode_text",
+        "extensions",
         "insert_options",
         "kind",
         "kind_aliases",
@@ -49,9 +52,11 @@ class ArgsCodec(Generic[A]):
         kind: str,
         kind_aliases: tuple[str, ...] = (),
         insert_options: InsertOptions | None = None,
+        extensions: ArgsExtensions | None = None,
     ) -> None:
         self.args_class = args_class
         self.kind = _checked_kind(kind, args_class)
+        self.extensions = args_extensions(args_class) if extensions is None else extensions
         self.kind_aliases = kind_aliases
         self.insert_options = insert_options
         self.encode_text, self.decode_text = _functions(args_class)
@@ -72,6 +77,10 @@ class ArgsCodec(Generic[A]):
             raise PayloadError(
                 f"args of kind {self.kind!r} do not fit {self.args_class.__qualname__}: {error}"
             ) from error
+
+    def check_kind(self) -> None:
+        """Raise `ValidationError` if River's other clients would refuse the kind."""
+        check_kind(self.kind)
 
     def __repr__(self) -> str:
         return f"<ArgsCodec {self.kind!r} {self.args_class.__qualname__}>"
@@ -142,7 +151,7 @@ def _declared_options(args_class: type) -> InsertOptions | None:
 
 def _checked_kind(kind: str, args_class: type) -> str:
     try:
-        return check_kind(kind)
+        return check_kind_fits(kind)
     except ValidationError as error:
         raise ConfigurationError(f"{args_class.__qualname__}: {error}") from error
 

@@ -14,7 +14,7 @@ import msgspec
 
 from riverrun.model.errors import ValidationError
 from riverrun.model.gojson import encode_metadata
-from riverrun.model.job import JobState
+from riverrun.model.job import JobRow, JobState
 from riverrun.model.names import check_max_attempts, check_priority, check_queue, check_tag
 from riverrun.model.unique import UniqueOptions, unique_key
 
@@ -99,6 +99,13 @@ class JobInsert(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     unique_states_mask: int | None = None
     id: int | None = None
     created_at: datetime | None = None
+
+
+class InsertResult(msgspec.Struct, frozen=True):
+    """What became of one insert: the new row, or the one whose unique key was there already."""
+
+    job: JobRow
+    unique_skipped_as_duplicate: bool
 
 
 def insert_options(

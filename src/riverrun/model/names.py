@@ -15,13 +15,19 @@ _queue = re.compile(r"\A[a-z0-9]+(?:[_|\-][a-z0-9]+)*\Z", re.ASCII)
 _tag = re.compile(r"\A\w[\w\-]+\w\Z", re.ASCII)
 
 
-def check_kind(kind: object) -> str:
-    """`kind` if it may name a kind of job; raises `ValidationError`."""
+def check_kind_fits(kind: object) -> str:
+    """`kind` if the tables can hold it; raises `ValidationError`."""
     name = _text(kind, "job kind")
     if not name:
         raise ValidationError("job kind cannot be empty; set the class attribute `kind`")
     if len(name) > MAX_KIND_CHARACTERS:
         raise ValidationError(f"job kind cannot be longer than 127 characters: {name!r}")
+    return name
+
+
+def check_kind(kind: object) -> str:
+    """`kind` if River's clients let it name a kind of job; raises `ValidationError`."""
+    name = check_kind_fits(kind)
     if not _kind.match(name):
         raise ValidationError(
             f"job kind is invalid: {name!r}; it needs at least two characters: an ASCII letter, "
