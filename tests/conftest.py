@@ -14,8 +14,16 @@ from riverrun.drivers.statement import Database
 from riverrun.drivers.url import open_database
 from riverrun.testing.postgres import postgres_server
 from tests.support.databases import PostgresDatabases, SQLiteDatabases
+from tests.support.outcomes import OUTCOMES, Outcomes
 
 BOTH = ("postgres", "sqlite")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Outcomes are kept for the test of docs/parity.md, which comes last."""
+    outcomes = Outcomes(config)
+    config.stash[OUTCOMES] = outcomes
+    config.pluginmanager.register(outcomes)
 
 
 @pytest.fixture(scope="session")

@@ -18,6 +18,7 @@ from riverrun import (
     UniqueOptions,
     Workers,
 )
+from riverrun.runtime.clock import ManualClock
 from tests.contract.conftest import MakeClient
 from tests.contract.helpers import event, queue_event
 
@@ -218,3 +219,24 @@ async def test_jobs_are_found_by_polling_alone(workers: Workers, make_client: Ma
     async with make_client(**options) as client, client.subscribe() as events:
         job = (await make_client(workers=None, queues={}).insert(Task())).job
         await event(events, "job_completed", job.id)
+
+
+async def test_a_retry_brings_a_later_job_forward_and_leaves_one_that_is_due(
+    make_client: MakeClient,
+) -> None:
+    client = make_client(workers=None, queues={})
+    later = datetime.now(UTC) + timedelta(hours=1)
+    job = (await client.insert(Task(), scheduled_at=later)).job
+    retried = await client.jobs.retry(job.id)
+    assert retried.state is JobState.AVAILABLE
+    assert retried.scheduled_at < later
+    assert await client.jobs.retry(job.id) == retried
+
+
+async def test_the_time_of_a_cancel_request_is_written_as_go_writes_it(
+    make_client: MakeClient,
+) -> None:
+    at = datetime(2026, 8, 5, 12, 0, 0, 500000, UTC)
+    client = make_client(workers=None, queues={}, clock=ManualClock(at))
+    job = await client.jobs.cancel((await client.insert(Task())).job.id)
+    assert job.metadata == {"cancel_attempted_at": "2026-08-05T12:00:00.5Z"}

@@ -15,6 +15,7 @@ from riverrun.model.errors import (
     DatabaseUnavailableError,
     RiverError,
     SchemaError,
+    StatementTimeoutError,
     UniqueConflictError,
 )
 
@@ -67,7 +68,7 @@ async def test_opening_says_what_is_wrong(
         ("select 'a'::no_such_type", [], SchemaError),
         ("select no_such_function()", [], SchemaError),
         ("select no_such_column from pg_class", [], SchemaError),
-        ("select pg_cancel_backend(pg_backend_pid())", [], DatabaseUnavailableError),
+        ("select pg_cancel_backend(pg_backend_pid())", [], StatementTimeoutError),
         ("selekt", [], DatabaseError),
     ],
 )

@@ -12,7 +12,13 @@ from tests.support.operations import a_job, insert_all, select
 
 PACKAGE = Path(riverrun.__file__).parent
 FILES = PACKAGE / "drivers" / "sql"
-ONLY_POSTGRES = {"limit_transaction", "lock_migrations"}
+ONLY_POSTGRES = {
+    "drop_index",
+    "find_index_artifacts",
+    "get_server",
+    "limit_transaction",
+    "lock_migrations",
+}
 NOT_ASKED_BUT_INCLUDED = "job_columns"
 NAMES_MADE_OF_PARTS = {"pause_queue", "resume_queue"}
 EXPLAINABLE = ("delete", "insert", "select", "update", "with")

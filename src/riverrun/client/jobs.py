@@ -1,24 +1,71 @@
-"""`client.jobs`: look at jobs, and cancel, retry or delete them."""
+"""`client.jobs`: look at jobs, one by one or by filters, and cancel, retry, change or delete them."""
 
-from collections.abc import Callable
+import sys
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias, Unpack
+
+from msgspec import UNSET
 
 from riverrun.client.asking import Asking
-from riverrun.model.errors import NotFoundError
-from riverrun.model.job import JobRow
+from riverrun.model.errors import NotFoundError, ValidationError
+from riverrun.model.gojson import MAX_JSON_BYTES, encode_json
+from riverrun.model.job import JobRow, JobState
+from riverrun.model.job_counts import JobCountByQueueAndState
+from riverrun.model.job_cursor import JobCursor
+from riverrun.model.job_query import (
+    JobListKeywords,
+    JobQuery,
+    check_limit,
+    check_texts,
+    job_query,
+)
 from riverrun.runtime.clock import Clock
+
+JobRows: TypeAlias = list[JobRow]
+QueueCounts: TypeAlias = list[JobCountByQueueAndState]
+
+DEFAULT_LIMIT = 100
+"""Jobs of a page, or of one `delete_many`, unless more or fewer are asked for; River's number."""
+
+LIST_PAGE = 1000
+"""Jobs that `list` reads at a time."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class JobPage:
+    """Some jobs in order; `cursor` is the place of the last one, None if there is none."""
+
+    jobs: JobRows
+    cursor: JobCursor | None
 
 
 class Jobs:
-    """Every method takes `tx=`: a connection of the caller's, in whose transaction it happens."""
+    """Every method takes `tx=`: a connection of the caller's, in whose transaction it happens.
 
-    def __init__(self, asking: Asking, clock: Clock, cancelled: Callable[[JobRow], None]) -> None:
+    No savepoint is set there: after an error of the database the caller rolls back.
+
+    `recorded_output` tells what the job that is being worked here has recorded as its output, or
+    `UNSET`; `update` stores that where no output is given.
+    """
+
+    def __init__(
+        self,
+        asking: Asking,
+        clock: Clock,
+        cancelled: Callable[[JobRow], None],
+        recorded_output: Callable[[], object] = lambda: UNSET,
+    ) -> None:
         self._asking = asking
         self._clock = clock
         self._cancelled = cancelled
+        self._recorded_output = recorded_output
 
     async def get(self, job_id: int, *, tx: object | None = None) -> JobRow:
-        """The job; raises `NotFoundError`."""
-        return _found(await self._asking.ask(lambda ops: ops.jobs.get(job_id), tx), job_id)
+        """The job; raises `NotFoundError`, and `PayloadError` if its row cannot be decoded."""
+        job = _found(await self._asking.ask(lambda ops: ops.jobs.get(job_id), tx), job_id)
+        job.check_decodable()
+        return job
 
     async def cancel(self, job_id: int, *, tx: object | None = None) -> JobRow:
         """Cancel the job and return its row; one that has ended is returned as it is.
@@ -39,8 +86,10 @@ class Jobs:
     async def retry(self, job_id: int, *, tx: object | None = None) -> JobRow:
         """Make the job available now, whatever became of it, with one attempt more if none is left.
 
-        A running job, or one that is due already, is returned as it is. Raises `NotFoundError`, and
-        `UniqueConflictError` if another live job holds its unique key.
+        A running job, or one that is due already, is returned as it is. An old request to cancel the
+        job is forgotten (River for Go keeps it, and cancels the job again). Nobody is notified: the
+        job is found by polling. Raises `NotFoundError`, and `UniqueConflictError` if another live job
+        holds its unique key.
         """
         now = self._clock.now_or_none()
         row = await self._asking.ask_all(lambda ops: ops.jobs.retry(job_id, now=now), tx)
@@ -50,6 +99,183 @@ class Jobs:
         """Delete the job and return what it was; raises `JobRunningError` and `NotFoundError`."""
         row = await self._asking.ask_all(lambda ops: ops.jobs.delete(job_id), tx)
         return _found(row, job_id)
+
+    async def delete_many(
+        self,
+        *,
+        ids: Sequence[int] | None = None,
+        kinds: Sequence[str] | None = None,
+        priorities: Sequence[int] | None = None,
+        queues: Sequence[str] | None = None,
+        states: Sequence[JobState | str] | None = None,
+        limit: int = DEFAULT_LIMIT,
+        unsafe_all: bool = False,
+        tx: object | None = None,
+    ) -> JobRows:
+        """Delete up to `limit` jobs (1 to 10,000), those with the lowest ids; what they were, by id.
+
+        All filters must hold. Running jobs are left alone, and so are those that somebody else is
+        changing right now. Without a filter this is refused, so that a variable that happens to be
+        empty does not cost all jobs; `unsafe_all=True` says that it is meant, and lifts no limit.
+        Raises `ValidationError`.
+        """
+        filters: JobListKeywords = {
+            "ids": ids,
+            "kinds": kinds,
+            "priorities": priorities,
+            "queues": queues,
+            "states": states,
+        }
+        query, count = _deletable(filters, unsafe_all=unsafe_all), check_limit(limit)
+        return await self._asking.ask(lambda ops: ops.jobs.delete_many(query, limit=count), tx)
+
+    async def update(
+        self, job_id: int, *, output: object = UNSET, tx: object | None = None
+    ) -> JobRow:
+        """Store `output` with the job, in place of an older one and in any state; its row after that.
+
+        `output` is anything that encodes to at most 32 MB of JSON; None stores null. Without it, what
+        the job being worked here has recorded as its output is stored, and if that is nothing, the row
+        is returned as it is. Raises `ValidationError`, `PayloadError` and `NotFoundError`.
+        """
+        value = self._recorded_output() if output is UNSET else output
+        if value is UNSET:
+            row = await self._asking.ask(lambda ops: ops.jobs.get(job_id), tx)
+        else:
+            encoded = _encode_output(value)
+            row = await self._asking.ask(lambda ops: ops.jobs.set_output(job_id, encoded), tx)
+        return _found(row, job_id)
+
+    async def page(
+        self,
+        *,
+        limit: int = DEFAULT_LIMIT,
+        tx: object | None = None,
+        **filters: Unpack[JobListKeywords],
+    ) -> JobPage:
+        """The first `limit` jobs (1 to 10,000) that `list` would give, and the place of the last one.
+
+        Give the page's `cursor` as `after` for the next page; `str(cursor)` can be kept, or sent to a
+        browser. Raises `ValidationError`.
+
+        Example:
+            >>> import asyncio
+            >>> from riverrun import Client
+            >>> async def main() -> None:
+            ...     async with Client("sqlite://:memory:") as client:
+            ...         page = await client.jobs.page(states=["completed"], limit=50)
+            ...         print(page)
+            >>> asyncio.run(main())
+            JobPage(jobs=[], cursor=None)
+        """
+        query = job_query(**filters)
+        return await self._page(query, check_limit(limit), tx)
+
+    async def count_by_queue(
+        self, queues: Sequence[str], *, tx: object | None = None
+    ) -> QueueCounts:
+        """How many jobs are available and running in each of `queues`, by name.
+
+        A queue without jobs counts as well, with zeros, and one that is named twice comes once.
+        """
+        names = check_texts("queues", queues)
+        return await self._asking.ask(lambda ops: ops.jobs.count_by_queue(names), tx)
+
+    def list(
+        self,
+        *,
+        limit: int | None = None,
+        tx: object | None = None,
+        **filters: Unpack[JobListKeywords],
+    ) -> AsyncIterator[JobRow]:
+        """All jobs that fulfil every filter, in order, for `async for`; at most `limit` if it is given.
+
+        They are read a thousand at a time, each time from where the last one stood, so that the list
+        may be long and no transaction is open in between. A filter that is empty says nothing:
+
+        - `ids`, `kinds`, `priorities`, `queues`, `states`: lists; a job must have one of each.
+        - `tags_all`, `tags_any`: words; a job must have all of them, or any of them.
+        - `metadata`: a mapping, or the JSON text of an object, that the job's metadata must contain,
+          by the rules of PostgreSQL's `@>`.
+        - `where`: SQL of your own, about the columns of `river_job`: text, or `(text, {name: value})`
+          with `@name` in the text for each value, or a list of these. On SQLite a list among the
+          values becomes JSON text, for `json_each(@name)`.
+        - `order_by`: `id` (the default), `scheduled_at`, `finalized_at` (ended jobs only), or `time`:
+          when jobs ended, were claimed or are due, whichever fits the first of `states`; due without
+          `states`. With `descending`, the other way round. Where jobs lack that time, they come last,
+          or first if `descending`.
+        - `after`: begin behind this place: a page's cursor, its text, or a job.
+
+        Rows that cannot be decoded come with the others; reading the odd field raises `PayloadError`.
+        Raises `ValidationError`, before anything is read.
+
+        Example:
+            >>> import asyncio
+            >>> from riverrun import Client, Workers
+            >>> workers = Workers()
+            >>> @workers.job()
+            ... async def greet(name: str) -> None: ...
+            >>> async def main() -> None:
+            ...     async with Client("sqlite://:memory:", workers=workers) as client:
+            ...         await client.insert_many([greet.call("Ada"), greet.call("Bob")])
+            ...         async for job in client.jobs.list(kinds=["greet"], descending=True):
+            ...             print(job.id, job.encoded_args)
+            >>> asyncio.run(main())
+            2 {"name":"Bob"}
+            1 {"name":"Ada"}
+        """
+        if limit is not None and limit <= 0:
+            raise ValidationError(f"limit: count must be > 0, not {limit!r}, or None for all")
+        return self._rows(job_query(**filters), limit, tx)
+
+    async def _page(self, query: JobQuery, limit: int, tx: object | None) -> JobPage:
+        jobs = await self._asking.ask(lambda ops: ops.jobs.list(query, limit=limit), tx)
+        return JobPage(jobs=jobs, cursor=query.cursor_of(jobs[-1]) if jobs else None)
+
+    async def _rows(
+        self, query: JobQuery, limit: int | None, tx: object | None
+    ) -> AsyncIterator[JobRow]:
+        while limit is None or limit > 0:
+            size = LIST_PAGE if limit is None else min(limit, LIST_PAGE)
+            page = await self._page(query, size, tx)
+            for job in page.jobs:
+                yield job
+            if len(page.jobs) < size:
+                return
+            query = query.following(page.jobs[-1])
+            limit = None if limit is None else limit - size
+
+
+def _deletable(filters: JobListKeywords, *, unsafe_all: bool) -> JobQuery:
+    """The query, unless it would delete more than was meant."""
+    given = [name for name, values in filters.items() if values is not None]
+    empty = [name for name in given if not filters.get(name)]
+    if unsafe_all and given:
+        raise ValidationError(
+            f"UnsafeAll no longer meaningful with non-default filters applied: leave out unsafe_all, "
+            f"or {', '.join(given)}"
+        )
+    if not unsafe_all and len(empty) == len(given):
+        raise ValidationError(
+            "delete with no filters not allowed to prevent accidental deletion of all jobs; either "
+            "specify a predicate (ids, kinds, priorities, queues or states) or unsafe_all=True"
+        )
+    if empty:
+        raise ValidationError(
+            f"{empty[0]}: an empty list would filter nothing, and jobs would be deleted whatever "
+            f"their {empty[0]}; leave it out if that is meant"
+        )
+    return job_query(**filters)
+
+
+def _encode_output(value: object) -> str:
+    """Encoded as the member of an object that it becomes, for a float alone is not put in Go's form."""
+    encoded = encode_json({"output": value}, name="output", limit=sys.maxsize)
+    encoded = encoded.removeprefix('{"output":').removesuffix("}")
+    size = len(encoded.encode())
+    if size > MAX_JSON_BYTES:
+        raise ValidationError(f"output is too large: {size} bytes (max 32 MB)")
+    return encoded
 
 
 def _found(row: JobRow | None, job_id: int) -> JobRow:

@@ -4,17 +4,28 @@ Statements live in `sql/<dialect>/<operation>.sql` and can be pasted into the da
 
 - `:name` is a parameter;
 - `/*schema*/` before the name of a table, type or function becomes the configured schema;
-- `/*job*/ *` becomes the columns of a job row in the order of `job_columns.sql`.
+- `/*job*/ *` becomes the columns of a job row in the order of `job_columns.sql`;
+- `/*duplicate*/ xmax <> 0` becomes how this server says that a row was there before.
 """
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache
 from importlib import resources
-from typing import Any
+from typing import Any, Literal
 
+Duplicates = Literal["xmax", "old", "nonce"]
+
+_JOB = "/*job*/ *"
+_DUPLICATE = "/*duplicate*/ xmax <> 0"
+_DUPLICATES: dict[Duplicates, str] = {
+    "xmax": "xmax <> 0",
+    "old": "old.id is not null",
+    "nonce": "unique_key is not null\n"
+    "    and metadata ->> 'river:unique_nonce' is distinct from :nonce::text",
+}
 _PARAMETER = re.compile(r"(?<![:\w]):([a-z_]\w*)")
 _COMMENT_LINE = re.compile(r"^\s*--.*\n?", re.MULTILINE)
 
@@ -27,6 +38,28 @@ class CompiledSQL:
     names: tuple[str, ...]
 
 
+@dataclass(slots=True)
+class ServerFacts:
+    """What is known of the server at the other end; `postgres_capabilities` finds it out, once.
+
+    Until it is `known`, what PostgreSQL has always been is taken for granted. All dialects of one
+    `Database` share one of these, those of adopted connections too.
+    """
+
+    known: bool = False
+    duplicates: Duplicates = "xmax"
+    """How an insert tells that another row holds its unique key: see `insert_jobs.sql`."""
+    notifies: bool = True
+    """Whether LISTEN and NOTIFY work."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """A value in a statement that is built from pieces: it is sent beside the text, never in it."""
+
+    value: object
+
+
 @dataclass(frozen=True, slots=True)
 class Dialect:
     """One kind of database with one schema. `name` is `postgres` or `sqlite`.
@@ -37,10 +70,11 @@ class Dialect:
     name: str
     style: str
     schema: str | None = None
+    server: ServerFacts = field(default_factory=ServerFacts, compare=False)
 
     def sql(self, operation: str) -> CompiledSQL:
         """The text of `operation`, ready for the driver."""
-        return _compile(self.name, self.style, self.schema, operation)
+        return _compile(self.name, self.style, self.schema, self.server.duplicates, operation)
 
     def has(self, operation: str) -> bool:
         """Whether this database has such an operation at all."""
@@ -60,15 +94,31 @@ class Dialect:
             return [_for_sqlite(params[name]) for name in compiled.names]
         return [params[name] for name in compiled.names]
 
+    def build(self, pieces: Iterable[str | Bound]) -> tuple[str, list[Any]]:
+        """Text and parameters of a statement made of pieces, for the few that cannot be files."""
+        values: list[Any] = []
+        text = "".join(self._piece(piece, values) for piece in pieces)
+        return text, values
+
+    def _piece(self, piece: str | Bound, values: list[Any]) -> str:
+        if isinstance(piece, str):
+            text = self.qualify(piece.replace(_JOB, _job_columns(self.name)))
+            return text.replace("%", "%%") if self.style == "%" else text
+        values.append(_for_sqlite(piece.value) if self.name == "sqlite" else piece.value)
+        return "%s" if self.style == "%" else f"{self.style}{len(values)}"
+
     @property
     def is_postgres(self) -> bool:
         return self.name == "postgres"
 
 
 @lru_cache(maxsize=1024)
-def _compile(name: str, style: str, schema: str | None, operation: str) -> CompiledSQL:
+def _compile(
+    name: str, style: str, schema: str | None, duplicates: Duplicates, operation: str
+) -> CompiledSQL:
     text = _COMMENT_LINE.sub("", _read(name, operation))
-    text = text.replace("/*job*/ *", _COMMENT_LINE.sub("", _read(name, "job_columns")).strip())
+    text = text.replace(_JOB, _job_columns(name))
+    text = text.replace(_DUPLICATE, _DUPLICATES[duplicates])
     text = Dialect(name, style, schema).qualify(text).strip().removesuffix(";")
     if style == "%":
         text = text.replace("%", "%%")
@@ -78,6 +128,11 @@ def _compile(name: str, style: str, schema: str | None, operation: str) -> Compi
         return _placeholder(style, match[1], names)
 
     return CompiledSQL(_PARAMETER.sub(placeholder, text), tuple(names))
+
+
+@lru_cache
+def _job_columns(dialect: str) -> str:
+    return _COMMENT_LINE.sub("", _read(dialect, "job_columns")).strip()
 
 
 def _placeholder(style: str, name: str, names: list[str]) -> str:

@@ -15,10 +15,10 @@ from riverrun.drivers.statement import Script, Statement
 from riverrun.model.errors import (
     DatabaseDataError,
     DatabaseError,
-    DatabaseUnavailableError,
     LifecycleError,
     RiverError,
     SchemaError,
+    StatementTimeoutError,
     UniqueConflictError,
 )
 from tests.support.sqlite import ADD, COUNT, ENDLESS, TABLES, add, query, several
@@ -68,7 +68,7 @@ def test_splitting_loses_and_invents_no_statement(text: str) -> None:
 async def test_a_statement_is_given_up_at_its_deadline_and_the_next_one_runs(
     database: SQLiteDatabase,
 ) -> None:
-    with pytest.raises(DatabaseUnavailableError, match="query: given up after"):
+    with pytest.raises(StatementTimeoutError, match="query timed out after"):
         await database.run(query(ENDLESS, timeout=0.01))
     assert await database.run(COUNT) == 0
 

@@ -8,6 +8,7 @@ is the file of its name in `sql/<dialect>/`.
 """
 
 from riverrun.drivers.dialect import Dialect
+from riverrun.drivers.operations.indexes import IndexOperations
 from riverrun.drivers.operations.jobs import JobOperations
 from riverrun.drivers.operations.leader import LeaderOperations
 from riverrun.drivers.operations.notifications import NotificationOperations
@@ -22,5 +23,6 @@ class Operations:
     def __init__(self, dialect: Dialect) -> None:
         self.jobs = JobOperations(dialect)
         self.queues = QueueOperations(dialect)
+        self.indexes = IndexOperations(dialect)
         self.leader = LeaderOperations(dialect)
         self.notifications = NotificationOperations(dialect)

@@ -8,6 +8,7 @@ from riverrun.drivers.operations.notifications import NotificationOperations
 from riverrun.drivers.rows import all_rows, first_row, job_reader
 from riverrun.drivers.statement import Row, Script, Statement, nothing
 from riverrun.model.errors import JobRunningError
+from riverrun.model.gojson import encode_json
 from riverrun.model.job import JobRow, JobState
 from riverrun.model.notification import CONTROL, control_payload
 
@@ -71,6 +72,10 @@ class JobControls(OperationGroup):
         job: JobRow | None = yield self._ask("delete_job", self._job_or_none, id=job_id)
         return job
 
+    def set_output(self, job_id: int, output: str) -> Statement[JobRow | None]:
+        """Put JSON text into the job's metadata as its output, in any state; None if there is none."""
+        return self._ask("set_job_output", self._job_or_none, id=job_id, output=output)
+
     def count_by_state(self) -> Statement[dict[JobState, int]]:
         """How many jobs there are in each state, zeros included."""
         return self._ask("count_jobs_by_state", _read_counts)
@@ -88,7 +93,8 @@ class JobControls(OperationGroup):
 
 
 def _rfc3339(time: datetime) -> str:
-    return time.astimezone(UTC).isoformat().replace("+00:00", "Z")
+    """As Go writes it, without zeros at the end of the fraction."""
+    return encode_json(time.astimezone(UTC), name="cancel_attempted_at").strip('"')
 
 
 def _read_counts(rows: Sequence[Row]) -> dict[JobState, int]:

@@ -10,6 +10,7 @@ import msgspec
 
 from riverrun.drivers.dialect import sqlite_time
 from riverrun.drivers.operations.base import OperationGroup, Read
+from riverrun.drivers.postgres_capabilities import ask_server
 from riverrun.drivers.rows import JOB_WIDTH, job_reader
 from riverrun.drivers.statement import Row, Script, Statement, nothing
 from riverrun.model.errors import ValidationError
@@ -41,6 +42,7 @@ class JobInserts(OperationGroup):
         themselves have the same key.
         """
         check_keys_differ(jobs)
+        yield from ask_server(self._dialect)
         inserted: list[InsertedJob] = []
         for chunk in _chunks(jobs):
             inserted += yield self.insert_many(chunk, now=now)
@@ -49,13 +51,19 @@ class JobInserts(OperationGroup):
     def insert_many(
         self, jobs: Sequence[JobInsert], *, now: datetime | None = None
     ) -> Statement[list[InsertedJob]]:
-        """`insert` in one statement, for at most `MAX_ROWS` jobs with keys that differ."""
+        """`insert` in one statement, for at most `MAX_ROWS` jobs with keys that differ.
+
+        On a connection of which nothing is known yet, the server is taken for plain PostgreSQL.
+        """
+        nonce = secrets.token_hex(8)
         if not self._dialect.is_postgres:
-            nonce = secrets.token_hex(8)
             return self._ask(
                 "insert_jobs", self._reader(None), jobs=_as_json(jobs), nonce=nonce, now=now
             )
-        return self._ask("insert_jobs", self._reader(jobs), **_as_arrays(jobs), now=now)
+        arrays = _as_arrays(jobs)
+        if self._dialect.server.duplicates == "nonce":
+            arrays["metadata"] = [_with_nonce(job, nonce) for job in jobs]
+        return self._ask("insert_jobs", self._reader(jobs), **arrays, nonce=nonce, now=now)
 
     def insert_fast(self, jobs: Sequence[JobInsert], *, now: datetime | None = None) -> Script[int]:
         """Insert any number of jobs and read nothing back; how many went in.
@@ -185,6 +193,14 @@ def _as_arrays(jobs: Sequence[JobInsert]) -> dict[str, Any]:
         "unique_keys": [job.unique_key for job in jobs],
         "unique_states": [job.unique_states_mask or None for job in jobs],
     }
+
+
+def _with_nonce(job: JobInsert, nonce: str) -> str | None:
+    """The metadata with a nonce, if the job has a key. The last of two equal names counts in jsonb."""
+    if job.unique_key is None:
+        return job.encoded_metadata
+    members = (job.encoded_metadata or "{}").strip()[1:-1].strip()
+    return f'{{{members}{", " if members else ""}"river:unique_nonce": "{nonce}"}}'
 
 
 def _as_json(jobs: Sequence[JobInsert]) -> str:

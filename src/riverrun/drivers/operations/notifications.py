@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from riverrun.drivers.operations.base import OperationGroup
-from riverrun.drivers.statement import Statement, nothing
+from riverrun.drivers.statement import DEFAULT_TIMEOUT, Statement, nothing
 
 
 class NotificationOperations(OperationGroup):
@@ -24,7 +24,19 @@ class NotificationOperations(OperationGroup):
         )
 
     def delete_before(
-        self, age: timedelta, *, limit: int = 10_000, now: datetime | None = None
+        self,
+        age: timedelta,
+        *,
+        limit: int = 10_000,
+        timeout: float = DEFAULT_TIMEOUT,
+        now: datetime | None = None,
     ) -> Statement[int]:
         """Delete up to `limit` rows older than `age`, the oldest first; how many it were."""
-        return self._ask("delete_notifications", len, age=age.total_seconds(), limit=limit, now=now)
+        return self._ask(
+            "delete_notifications",
+            len,
+            timeout=timeout,
+            age=age.total_seconds(),
+            limit=limit,
+            now=now,
+        )

@@ -123,6 +123,13 @@ class JobWork(OperationGroup):
         )
         return jobs
 
+    def lock(self, ids: Sequence[int]) -> Statement[set[int]]:
+        """Lock those of the jobs that nobody else has locked; the ids of those somebody has.
+
+        It waits for nobody, and the locks last as long as the transaction. SQLite locks no rows.
+        """
+        return self._ask("lock_jobs", _ids, timeout=TIMEOUT, ids=self._list(ids))
+
     def cancel_requested(self, ids: Sequence[int]) -> Statement[list[int]]:
         """Those of the jobs that are running and are to be cancelled, by id."""
         return self._ask(
@@ -149,6 +156,10 @@ class JobWork(OperationGroup):
         }
 
 
+def _ids(rows: Sequence[Row]) -> set[int]:
+    return {row[0] for row in rows}
+
+
 def _urgency(job: JobRow) -> tuple[int, datetime, int]:
     return job.priority, job.scheduled_at, job.id
 
@@ -162,10 +173,10 @@ def _finish_json(items: Sequence[Finish]) -> dict[str, Any]:
         {
             **_fence_object(item.id, item.attempt, item.attempted_at),
             "state": item.update.state,
-            "again": _again(item.update),
+            "again": runs_again(item.update),
             "new_attempt": item.update.attempt,
-            "delay": _seconds(item.update.delay),
-            "error": _error(item.update),
+            "delay": delay_seconds(item.update.delay),
+            "error": encoded_error(item.update),
             "patch": _patch(item.update),
         }
         for item in items
@@ -180,24 +191,26 @@ def _finish_arrays(items: Sequence[Finish]) -> dict[str, Any]:
         "attempts": [item.attempt for item in items],
         "attempted_ats": [item.attempted_at for item in items],
         "states": [str(update.state) for update in updates],
-        "agains": [_again(update) for update in updates],
+        "agains": [runs_again(update) for update in updates],
         "new_attempts": [update.attempt for update in updates],
-        "delays": [_seconds(update.delay) for update in updates],
-        "errors": [_error(update) for update in updates],
+        "delays": [delay_seconds(update.delay) for update in updates],
+        "errors": [encoded_error(update) for update in updates],
         "patches": [_patch(update) for update in updates],
     }
 
 
-def _again(update: JobUpdate) -> bool:
+def runs_again(update: JobUpdate) -> bool:
     """Whether the job would run again, which a pending cancel prevents."""
     return update.state not in FINALIZED_STATES
 
 
-def _seconds(delay: timedelta | None) -> float | None:
+def delay_seconds(delay: timedelta | None) -> float | None:
+    """As statements take it: in seconds, and no longer than they can add to a date."""
     return None if delay is None else min(delay, MAX_DELAY).total_seconds()
 
 
-def _error(update: JobUpdate) -> str | None:
+def encoded_error(update: JobUpdate) -> str | None:
+    """The element for the `errors` column, as JSON text."""
     return None if update.error is None else update.error.encode()
 
 

@@ -1,6 +1,8 @@
 -- Inserts jobs that differ in anything. Ids are drawn in the order given, so that jobs inserted
 -- together are worked in that order; rows go in by unique key, so that two such statements never
 -- wait for each other in a circle. A conflict changes nothing and returns the row that holds the key.
+-- That it was there before shows in `xmax`: the conflict has locked it. PostgreSQL 18 has `old.id` for
+-- that; servers without `xmax` are given a nonce in the metadata of every job that has a key.
 insert into /*schema*/river_job as job (
     id,
     args,
@@ -83,4 +85,4 @@ on conflict (unique_key)
         and unique_states is not null
         and /*schema*/river_job_state_in_bitmask(unique_states, state)
     do update set kind = job.kind
-returning /*job*/ *, xmax <> 0
+returning /*job*/ *, /*duplicate*/ xmax <> 0

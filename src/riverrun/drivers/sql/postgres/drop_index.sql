@@ -1,0 +1,2 @@
+-- Readers and writers go on meanwhile. Cannot be in a transaction.
+drop index concurrently if exists /*schema*//*index*/

@@ -1,0 +1,2 @@
+-- Writers go on meanwhile. Cannot be in a transaction.
+reindex index concurrently /*schema*//*index*/

@@ -1,0 +1,2 @@
+-- Holds the write lock meanwhile.
+reindex /*schema*//*index*/
