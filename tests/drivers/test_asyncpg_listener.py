@@ -9,7 +9,7 @@ import pytest
 
 from riverrun.drivers.asyncpg import AsyncpgDatabase
 from riverrun.drivers.asyncpg_listener import AsyncpgListener
-from riverrun.drivers.statement import Notification, Script, Statement, nothing, one
+from riverrun.drivers.statement import Listener, Notification, Script, Statement, nothing, one
 from riverrun.model.errors import DatabaseDataError, DatabaseUnavailableError, LifecycleError
 from tests.support.proxy import proxy_to
 
@@ -41,6 +41,12 @@ class Heard:
         return notification.topic, notification.payload
 
 
+def listener_of(database: AsyncpgDatabase) -> Listener:
+    listener = database.listener()
+    assert listener is not None
+    return listener
+
+
 def notify(channel: str, payload: str) -> Statement[None]:
     return Statement("notify", "select pg_notify($1, $2)", (channel, payload), nothing)
 
@@ -60,7 +66,7 @@ SESSION = (
 
 
 async def test_topics_are_heard_without_their_schema(database: AsyncpgDatabase) -> None:
-    heard, listener = Heard(), database.listener()
+    heard, listener = Heard(), listener_of(database)
     await listener.listen([TOPIC, CONTROL], heard)
     await database.run(notify("public.river_insert", "a"))
     await database.run(notify("elsewhere.river_insert", "b"))
@@ -73,7 +79,7 @@ async def test_topics_are_heard_without_their_schema(database: AsyncpgDatabase) 
 async def test_the_configured_schema_decides(empty_postgres_database_url: str) -> None:
     database = AsyncpgDatabase(empty_postgres_database_url, schema="Jobs")
     await database.open()
-    heard, listener = Heard(), database.listener()
+    heard, listener = Heard(), listener_of(database)
     await listener.listen([TOPIC], heard)
     await database.run(notify("Jobs.river_insert", "a"))
     assert await heard.next() == (TOPIC, "a")
@@ -87,7 +93,7 @@ async def test_without_any_schema_the_topic_is_the_channel(
     url = f"{empty_postgres_database_url}?options=-c%20search_path=nowhere"
     database = AsyncpgDatabase(url)
     await database.open()
-    heard, listener = Heard(), database.listener()
+    heard, listener = Heard(), listener_of(database)
     await listener.listen([TOPIC], heard)
     await database.run(notify("river_insert", "a"))
     assert await heard.next() == (TOPIC, "a")
@@ -96,7 +102,7 @@ async def test_without_any_schema_the_topic_is_the_channel(
 
 
 async def test_only_what_is_committed_is_heard(database: AsyncpgDatabase) -> None:
-    heard, listener = Heard(), database.listener()
+    heard, listener = Heard(), listener_of(database)
     await listener.listen([TOPIC], heard)
     with pytest.raises(DatabaseDataError):
         await database.transact(failing("public.river_insert"))
@@ -106,7 +112,7 @@ async def test_only_what_is_committed_is_heard(database: AsyncpgDatabase) -> Non
 
 
 async def test_the_loss_of_the_session_is_noticed(database: AsyncpgDatabase) -> None:
-    listener = database.listener()
+    listener = listener_of(database)
     await listener.listen([TOPIC], Heard())
     pid = await database.run(ask(SESSION))
     await database.run(ask("select pg_terminate_backend($1)", pid))
@@ -145,7 +151,7 @@ async def test_probing_leaves_listen_as_the_last_statement(
 
 
 async def test_closing_ends_the_wait_and_may_be_repeated(database: AsyncpgDatabase) -> None:
-    listener = database.listener()
+    listener = listener_of(database)
     await listener.listen([TOPIC], Heard())
     waiting = asyncio.create_task(listener.wait_lost())
     await listener.close()
@@ -156,14 +162,14 @@ async def test_closing_ends_the_wait_and_may_be_repeated(database: AsyncpgDataba
 async def test_a_listener_that_was_closed_before_does_not_listen(
     database: AsyncpgDatabase,
 ) -> None:
-    listener = database.listener()
+    listener = listener_of(database)
     await listener.close()
     with pytest.raises(LifecycleError):
         await listener.listen([TOPIC], Heard())
 
 
 async def test_a_listener_listens_once(database: AsyncpgDatabase) -> None:
-    listener = database.listener()
+    listener = listener_of(database)
     await listener.listen([TOPIC], Heard())
     with pytest.raises(LifecycleError, match="once"):
         await listener.listen([TOPIC], Heard())
@@ -171,11 +177,26 @@ async def test_a_listener_listens_once(database: AsyncpgDatabase) -> None:
 
 
 async def test_listening_says_why_it_cannot() -> None:
-    listener = AsyncpgDatabase("postgresql://me:secret@127.0.0.1:1/app").listener()
+    listener = listener_of(AsyncpgDatabase("postgresql://me:secret@127.0.0.1:1/app"))
     with pytest.raises(DatabaseUnavailableError, match="is the server running") as refused:
         await listener.listen([TOPIC], Heard())
     assert "secret" not in str(refused.value)
     await listener.close()
+
+
+async def test_a_listener_that_cannot_listen_lets_its_connection_go(
+    database: AsyncpgDatabase, empty_postgres_database_url: str
+) -> None:
+    """River's leak: the connection was there already when a statement on it failed."""
+    broken = "create function current_schema() returns name language sql as $$ select (1 / 0)::text::name $$"
+    await database.run(Statement("create", broken, (), nothing, several=True))
+    url = f"{empty_postgres_database_url}?options=-c%20search_path%3Dpublic,pg_catalog"
+    listener = listener_of(AsyncpgDatabase(f"{url}&application_name=leak"))
+    with pytest.raises(DatabaseDataError):
+        await listener.listen([TOPIC], Heard())
+    left = "select count(*) from pg_stat_activity where application_name = 'leak'"
+    while await database.run(ask(left)):
+        pass
 
 
 async def test_listening_can_have_a_url_of_its_own(
@@ -183,6 +204,6 @@ async def test_listening_can_have_a_url_of_its_own(
 ) -> None:
     pooler = "postgresql://127.0.0.1:1/app"
     database = AsyncpgDatabase(pooler, listen_url=empty_postgres_database_url)
-    listener = database.listener()
+    listener = listener_of(database)
     await listener.listen([TOPIC], Heard())
     await listener.close()

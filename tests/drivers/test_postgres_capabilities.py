@@ -79,7 +79,9 @@ def test_three_answers_decide(
     [("xmax", "xmax <> 0"), ("old", "old.id is not null"), ("nonce", "is distinct from $")],
 )
 def test_only_the_last_line_of_an_insert_depends_on_it(duplicates: Any, expression: str) -> None:
-    text = Dialect("postgres", "$", None, ServerFacts(duplicates=duplicates)).sql("insert_jobs").text
+    text = (
+        Dialect("postgres", "$", None, ServerFacts(duplicates=duplicates)).sql("insert_jobs").text
+    )
     assert expression in text.splitlines()[-1]
     assert "/*" not in text
 
@@ -130,9 +132,7 @@ async def test_a_job_without_a_key_has_no_nonce(yugabyte_url: str) -> None:
 async def test_plain_postgres_stores_no_nonce_and_tolerates_one(postgres_database_url: str) -> None:
     async with opened(postgres_database_url) as db:
         theirs = '{"river:unique_nonce": "00112233aabbccdd"}'
-        first, second = await insert(
-            db, a_unique_job(), a_unique_job("b", encoded_metadata=theirs)
-        )
+        first, second = await insert(db, a_unique_job(), a_unique_job("b", encoded_metadata=theirs))
         (again,) = await insert(db, a_unique_job("b", encoded_metadata=theirs))
         assert [one.skipped for one in (first, second, again)] == [False, False, True]
         assert await metadata(db, first) == {}

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 import asyncpg  # type: ignore[import-untyped]
@@ -210,6 +211,23 @@ async def test_a_late_statement_of_psycopg_is_stopped(theirs: psycopg.AsyncConne
         await adopted.run(ask("select pg_sleep(60)", timeout=0.05))
     await theirs.rollback()
     assert await adopted.run(ask("select 1")) == 1
+
+
+async def test_times_are_utc_whatever_the_time_zone_of_the_session(
+    theirs: psycopg.AsyncConnection, theirs_sync: psycopg.Connection
+) -> None:
+    times = "select timestamptz '2026-08-05 12:00Z', null::timestamptz, 7, timestamp '2026-08-05'"
+    everything = Statement("times", times, (), list)
+    zone = "set time zone 'Asia/Kolkata'"
+    await theirs.execute(zone)
+    theirs_sync.execute(zone)
+    rows = [
+        *await PsycopgConnection(theirs).run(everything),
+        *PsycopgSyncConnection(theirs_sync).run(everything),
+    ]
+    noon = datetime(2026, 8, 5, 12, tzinfo=UTC)
+    assert [tuple(row) for row in rows] == [(noon, None, 7, datetime(2026, 8, 5))] * 2  # noqa: DTZ001
+    assert [row[0].tzinfo for row in rows] == [UTC, UTC]
 
 
 # Others

@@ -250,3 +250,16 @@ def test_selected_fields_are_taken_by_their_literal_names(selection: Any, canoni
 def test_a_selection_that_cannot_be_meant_is_refused(selection: Any, reason: str) -> None:
     with pytest.raises(ValidationError, match=reason):
         canonical_args("{}", selection)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(1.0, "1"), (1e16, "10000000000000000"), (None, "null")]
+)
+def test_a_bare_value_is_written_as_go_writes_it(value: object, text: str) -> None:
+    assert encode_json(value, name="output") == text
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_a_bare_number_that_json_does_not_have_is_refused(value: float) -> None:
+    with pytest.raises(PayloadError, match="no JSON number"):
+        encode_json(value, name="output")

@@ -16,6 +16,7 @@ from riverrun.client.inserter import with_options
 from riverrun.client.inserting import Inserting
 from riverrun.client.jobs import Jobs
 from riverrun.client.queues import Queues
+from riverrun.client.served_queues import ServedQueues
 from riverrun.client.worker_half import WorkerHalf
 from riverrun.drivers.migrator import check_schema, migrate_up_all
 from riverrun.drivers.statement import Database
@@ -98,7 +99,8 @@ class Client:
         self._stopped = asyncio.Event()
         self._stopped.set()
         self.jobs = Jobs(self._asking, self.config.clock, self._cancelled_here)
-        self.queues = Queues(self._asking, self.config.clock, self._paused_here)
+        self._served = ServedQueues(self.config)
+        self.queues = Queues(self._asking, self.config.clock, self._served)
 
     @property
     def id(self) -> str:
@@ -173,6 +175,7 @@ class Client:
                 "client Queues and Workers must be configured for a client to start working: give "
                 'queues={"default": 10}'
             )
+        self.config.check_kinds()
         async with self._lock:
             if self._half is not None:
                 return
@@ -256,6 +259,7 @@ class Client:
             self._subscriptions,
             inserting=self._inserting,
             extensions=self._extensions,
+            served=self._served,
             enter=lambda: set_current_client(self),
         )
         await half.start()
@@ -288,10 +292,6 @@ class Client:
     def _cancelled_here(self, job: JobRow) -> None:
         if self._half is not None:
             self._half.cancel_job(job.id, job.queue)
-
-    def _paused_here(self, queue: str, *, paused: bool) -> None:
-        if self._half is not None:
-            self._half.set_paused(queue, paused=paused)
 
     def _open_database(self) -> Database:
         config = self.config

@@ -8,12 +8,14 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
 from riverrun.drivers.url import check_schema_name
+from riverrun.maintenance.job_cleaner import JobRetention
 from riverrun.model.duration import Duration, parse_duration
 from riverrun.model.errors import ConfigurationError, RiverError, ValidationError
 from riverrun.model.extension import ErrorHandler, Extensions, JobStuckHandler
 from riverrun.model.names import check_max_attempts, check_queue
 from riverrun.model.queue import QueueConfig
 from riverrun.model.retry import DefaultRetryPolicy, RetryPolicy
+from riverrun.model.schedule import Schedule
 from riverrun.runtime.clock import Clock, SystemClock
 from riverrun.worker.registry import NO_TIMEOUT, Workers, timeout_seconds
 
@@ -83,7 +85,7 @@ class Config:
     """How long completed jobs are kept; 24 h, -1 for ever."""
     discarded_job_retention_period: Duration = 7 * 24 * 3600
     """How long discarded jobs are kept; 7 days, -1 for ever."""
-    queue_retention: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    queue_retention: Mapping[str, JobRetention] = field(default_factory=dict[str, JobRetention])
     """Retention periods of single queues, whoever works them."""
     job_cleaner_timeout: Duration = 30
     """How long one statement of the job cleaner may take; 30 s."""
@@ -92,7 +94,7 @@ class Config:
     is set. Not less than `job_timeout`."""
     rescue_unknown_kinds: Literal["retry", "discard", "skip"] = "retry"
     """What the leader does with stuck jobs of kinds it does not know; River discards them."""
-    reindexer_schedule: Any | None = None
+    reindexer_schedule: Schedule | None = None
     """When indexes are rebuilt (anything with `next(time)`); None is midnight UTC."""
     reindexer_index_names: Sequence[str] | None = None
     """The indexes to rebuild; None is River's seven, an empty list none."""
@@ -242,8 +244,8 @@ class Config:
         self._seconds("job_stuck_threshold")
         self._seconds("job_cleaner_timeout", at_least=MIN_FETCH_SECONDS)
         for state in ("cancelled", "completed", "discarded"):
-            self._seconds_or_infinite(f"{state}_job_retention_period")
-        self._seconds_or_infinite("reindexer_timeout")
+            self.seconds_or_infinite(f"{state}_job_retention_period")
+        self.seconds_or_infinite("reindexer_timeout")
         if self.soft_stop_timeout is not None:
             self._seconds("soft_stop_timeout")
         try:
@@ -260,7 +262,7 @@ class Config:
             raise ConfigurationError(f"{name}: {seconds:g} s is too short; at least {at_least:g} s")
         return seconds
 
-    def _seconds_or_infinite(self, name: str) -> float | None:
+    def seconds_or_infinite(self, name: str) -> float | None:
         """The option in seconds; None where it is -1, for ever."""
         value: Duration = getattr(self, name)
         if is_infinite(value):

@@ -223,9 +223,8 @@ def metadata_object(metadata: Mapping[str, Any] | str | None) -> dict[str, Any]:
     """The metadata of insert options as an object; raises `ValidationError` if it is none."""
     if not metadata:
         return {}
-    if not isinstance(metadata, str):
-        return dict(metadata)
-    return msgspec.json.decode(encode_metadata(metadata), type=dict[str, Any])
+    encoded = encode_metadata(metadata) or "{}"
+    return msgspec.json.decode(encoded, type=dict[str, Any])
 
 
 def with_options(job: Any) -> tuple[Any, InsertOptions]:

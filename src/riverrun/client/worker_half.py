@@ -2,7 +2,7 @@
 
 Started in this order, and stopped in reverse, which *is* the graceful shutdown:
 
-    notifier ─► completer ─► leadership ─► producers
+    notifier ─► completer ─► statistics ─► leadership ─► producers
 
 so that on a stop fetching ends first and jobs are let finish, then the term and its maintenance, then
 the last outcomes are written, and only then is the listening connection let go.
@@ -12,25 +12,32 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 
 from riverrun.client.asking import Asking
 from riverrun.client.config import Config, seconds
 from riverrun.client.inserting import Inserting
-from riverrun.maintenance.job_scheduler import JobScheduler
+from riverrun.client.maintenance_half import MaintenanceHalf
+from riverrun.client.served_queues import ServedQueues
 from riverrun.model.errors import ConfigurationError
+from riverrun.model.event import Event
 from riverrun.model.extension import Extensions
-from riverrun.runtime.elector import Elector, LeadershipTerm
-from riverrun.runtime.groups import Together, start_all
+from riverrun.model.notification import CANCEL, ControlMessage
+from riverrun.runtime.elector import Elector
+from riverrun.runtime.groups import start_all
 from riverrun.runtime.handle import DatabaseHandle
 from riverrun.runtime.leader_scope import LeaderScope
 from riverrun.runtime.notifier import Notifier
-from riverrun.runtime.service import Service
+from riverrun.runtime.service import Service, ServiceState
 from riverrun.runtime.threads import ThreadPool
 from riverrun.worker.completer import Completer
 from riverrun.worker.executor import Executor, ExecutorOptions
-from riverrun.worker.producer import ALL_QUEUES, Producer, ProducerOptions
+from riverrun.worker.kind_policy import WorkersKindPolicy
+from riverrun.worker.metrics import Metrics
+from riverrun.worker.producer import Producer, ProducerOptions
+from riverrun.worker.producers import Producers
 from riverrun.worker.registry import Workers
+from riverrun.worker.statistics import Statistics
 from riverrun.worker.subscriptions import Subscriptions
 
 logger = logging.getLogger("riverrun.client")
@@ -52,28 +59,53 @@ class WorkerHalf:
         *,
         inserting: Inserting,
         extensions: Extensions,
+        served: ServedQueues,
         enter: Callable[[], None],
     ) -> None:
         self._config = config
         self._subscriptions = subscriptions
-        self._inserting = inserting
-        self._extensions = extensions
+        self._served = served
         self._left_behind = 0
         self._escalation: asyncio.Task[None] | None = None
         self._end: float | None = None
         self._abandoned = asyncio.Event()
         self._threads = ThreadPool(config.thread_limit)
-        workers = _workers(config)
+        self._workers = _workers(config)
+        self._kinds = tuple(self._workers.kinds()) if config.fetch_only_known_kinds else None
+        self._metrics = Metrics(extensions.metric_emit)
         self._db = DatabaseHandle(asking.database, asking.operations, config.clock)
         self._notifier = None if config.poll_only else Notifier(asking.database, config.clock)
-        self._completer = Completer(self._db, subscriptions.publish, subscriptions.__bool__)
-        self._completer.on_room = self.wake_all
+        self.statistics = Statistics(config.clock, lambda: self.producers)
+        self._completer = Completer(self._db, self._publish, self._wants_events)
         self._executor = Executor(
-            workers, self._threads, config.clock, _executor_options(config), enter
+            self._workers,
+            self._threads,
+            config.clock,
+            _executor_options(config, extensions),
+            enter,
+            self._db,
         )
-        self.producers = {name: self._producer(name, workers) for name in config.queues}
-        self._producers = Together(list(self.producers.values()))
-        self.elector = None if config.leader_election_disabled else self._elector()
+        self.producers = Producers(served.names, self._producer)
+        served.attach(self.producers)
+        self._completer.on_room = self.producers.wake_all
+        maintenance = MaintenanceHalf(config, self._db, self._kind_policy(), self.wake)
+        self.elector = None if config.leader_election_disabled else self._elector(maintenance)
+
+    def _kind_policy(self) -> WorkersKindPolicy:
+        config = self._config
+        return WorkersKindPolicy(
+            self._workers,
+            config.clock,
+            job_timeout=config.job_timeout_seconds,
+            retry_policy=config.retry_policy,
+        )
+
+    @property
+    def alive(self) -> bool:
+        """Whether every part runs; not so when user code cancelled whatever task it could find."""
+        return self.producers.alive and all(
+            service.state is ServiceState.RUNNING for service in self._services()
+        )
 
     async def start(self) -> None:
         """Start every part in order; if one fails, stop those before it and raise."""
@@ -127,65 +159,59 @@ class WorkerHalf:
         self._end = None if soft is None else time.monotonic() + soft + hard
         self._escalation = asyncio.create_task(self._escalate(soft, hard))
 
-    def _cancel_jobs(self) -> None:
-        """Tell every running job that the client stops."""
-        for producer in self.producers.values():
-            producer.cancel_all()
-
     def quiet(self) -> None:
         """Fetch no more."""
-        for producer in self.producers.values():
-            producer.quiet()
+        self.producers.quiet()
 
-    def wake_all(self) -> None:
-        for producer in self.producers.values():
-            producer.wake()
-
-    def wake(self, queues: Sequence[str] | set[str]) -> None:
+    def wake(self, queues: Iterable[str]) -> None:
         """Jobs were put into `queues` from within this process."""
-        for name in queues:
-            if name in self.producers:
-                self.producers[name].wake()
+        self.producers.wake(queues)
 
     def cancel_job(self, job_id: int, queue: str) -> None:
         """A job was cancelled from within this process."""
-        if queue in self.producers:
-            self.producers[queue].cancel(job_id)
-
-    def set_paused(self, queue: str, *, paused: bool) -> None:
-        """A queue, or all with "*", was paused or resumed from within this process."""
-        for name, producer in self.producers.items():
-            if queue in (name, ALL_QUEUES):
-                producer.set_paused(paused=paused)
+        self.producers.hear(ControlMessage(action=CANCEL, queue=queue, job_id=job_id))
 
     async def _escalate(self, soft: float | None, hard: float) -> None:
         if soft is None:
             return
         await self._config.clock.sleep(soft)
-        running = sum(producer.active for producer in self.producers.values())
-        self._cancel_jobs()
+        running = self.producers.active
+        self.producers.cancel_all()
         if running:
             _say(logging.WARNING, "soft stop timeout; cancelling the %d remaining jobs", running)
         await self._config.clock.sleep(hard)
-        abandoned = [job for producer in self.producers.values() for job in producer.abandon()]
+        abandoned = self.producers.abandon()
         self._left_behind += len(abandoned)
         self._abandoned.set()
         if abandoned:
             _say(logging.ERROR, "jobs %s ignored their cancellation, left behind", abandoned)
 
     def _services(self) -> list[Service]:
-        candidates = [self._notifier, self._completer, self.elector, self._producers]
+        candidates = [
+            self._notifier,
+            self._completer,
+            self.statistics,
+            self.elector,
+            self.producers,
+        ]
         return [service for service in candidates if service is not None]
 
-    def _producer(self, name: str, workers: Workers) -> Producer:
-        queue = self._config.queue(name)
+    def _publish(self, event: Event) -> None:
+        self._subscriptions.publish(event)
+        self.statistics.add(event)
+
+    def _wants_events(self) -> bool:
+        return bool(self._subscriptions) or self.statistics.wants_events
+
+    def _producer(self, name: str) -> Producer:
+        queue = self._served[name]
         options = ProducerOptions(
             queue=name,
             max_workers=queue.max_workers,
             client_id=self._config.id,
             fetch_cooldown=seconds(queue.fetch_cooldown),
             fetch_poll_interval=seconds(queue.fetch_poll_interval),
-            kinds=tuple(workers.kinds()) if self._config.fetch_only_known_kinds else None,
+            kinds=self._kinds,
         )
         return Producer(
             options,
@@ -194,18 +220,16 @@ class WorkerHalf:
             self._completer,
             notifier=self._notifier,
             publish=self._subscriptions.publish,
+            metrics=self._metrics,
         )
 
-    def _elector(self) -> Elector:
+    def _elector(self, maintenance: MaintenanceHalf) -> Elector:
         return Elector(
             self._config.id,
             self._db,
-            LeaderScope(self._maintenance).on_change,
+            LeaderScope(maintenance.services).on_change,
             self._notifier,
         )
-
-    def _maintenance(self, _term: LeadershipTerm) -> list[Service]:
-        return [JobScheduler(self._db, on_scheduled=self.wake)]
 
 
 async def _stop_until(end: float, service: Service) -> None:
@@ -224,11 +248,15 @@ def _say(level: int, message: str, value: object) -> None:
         logger.log(level, message, value)
 
 
-def _executor_options(config: Config) -> ExecutorOptions:
+def _executor_options(config: Config, extensions: Extensions) -> ExecutorOptions:
     return ExecutorOptions(
         job_timeout=config.job_timeout_seconds,
         store_tracebacks=config.store_tracebacks,
         retry_policy=config.retry_policy,
+        extensions=extensions,
+        error_handler=config.error_handler,
+        stuck_threshold=seconds(config.job_stuck_threshold),
+        stuck_handler=config.job_stuck_handler,
     )
 
 

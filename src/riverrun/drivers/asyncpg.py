@@ -15,10 +15,11 @@ from typing import Any, TypeVar
 import asyncpg  # type: ignore[import-untyped]
 
 from riverrun.drivers.asyncpg_listener import AsyncpgListener
-from riverrun.drivers.asyncpg_pool import AsyncpgPool, RawConnection, settle
-from riverrun.drivers.asyncpg_settings import asyncpg_settings, misread
+from riverrun.drivers.asyncpg_pool import AsyncpgPool, RawConnection, settle, unhurried
+from riverrun.drivers.asyncpg_settings import asyncpg_settings, misread, teach_arrays
 from riverrun.drivers.dialect import Dialect
 from riverrun.drivers.foreign import Adopted, ParamStyle, adopt, ask
+from riverrun.drivers.postgres_capabilities import get_server
 from riverrun.drivers.postgres_errors import (
     cannot_connect,
     is_lost,
@@ -60,7 +61,6 @@ _ERRORS: tuple[type[Exception], ...] = (
 )
 _CONNECT_ERRORS: tuple[type[Exception], ...] = (*_ERRORS, ValueError)
 
-_PING = Statement("open", "select 1", (), nothing)
 # Said in full, because the role, the database or the server may have another default.
 _BEGIN = Statement("begin", "begin isolation level read committed", (), nothing, several=True)
 
@@ -105,7 +105,7 @@ class AsyncpgDatabase:
         return self._dialect
 
     async def open(self) -> None:
-        """Connect, and see whether the server answers. Harmless twice."""
+        """Connect, and ask the server what it is. Harmless twice."""
         async with self._opening:
             if self._pool is None:
                 self._pool = await self._answering_pool()
@@ -125,25 +125,27 @@ class AsyncpgDatabase:
         pool = self._opened()
         raw = await self._acquire_in_time(pool)
         try:
-            return await _in_transaction(raw, self._dialect.schema, script)
+            return await _in_transaction(raw, self._dialect, script)
         finally:
             pool.release(raw)
 
-    def listener(self) -> Listener:
-        """A new listener, on a connection outside the pool."""
+    def listener(self) -> Listener | None:
+        """A new listener, on a connection outside the pool; None on a server that cannot be heard."""
+        if not self._dialect.server.notifies:
+            return None
         return AsyncpgListener(self._connect_to_listen, schema=self._dialect.schema)
 
     def adopt(self, tx: object, /) -> Connection:
         """The caller's own connection, in whatever transaction it is; raises `UnsupportedError`."""
         if isinstance(tx, _driver.Connection):
             raw: Any = tx
-            return Adopted(_Asyncpg(raw), self._dialect.schema)
-        return adopt(tx, self._dialect.schema)
+            return Adopted(_Asyncpg(raw), self._dialect.schema, self._dialect.server)
+        return adopt(tx, self._dialect.schema, self._dialect.server)
 
     async def _answering_pool(self) -> AsyncpgPool:
         pool = AsyncpgPool(self._connect, max_size=self._max_size)
         try:
-            await self._run(pool, _PING)
+            await self._run(pool, get_server(self._dialect))
         except BaseException as error:
             await pool.close()
             if isinstance(error, DatabaseError) and needs_a_human(error):
@@ -217,8 +219,8 @@ async def _answer(raw: RawConnection, statement: Statement[Any]) -> Sequence[Row
         raise
 
 
-async def _in_transaction(raw: RawConnection, schema: str | None, script: Script[T]) -> T:
-    connection = Adopted(_Asyncpg(raw), schema)
+async def _in_transaction(raw: RawConnection, dialect: Dialect, script: Script[T]) -> T:
+    connection = Adopted(_Asyncpg(raw), dialect.schema, dialect.server)
     try:
         await connection.run(_BEGIN)
         answer = await drive(connection, script)
@@ -249,9 +251,10 @@ async def _commit(raw: RawConnection) -> None:
 async def _connect(settings: dict[str, Any], url: str) -> RawConnection:
     """A new connection to `url`, or an error that says what to do."""
     try:
-        raw: RawConnection = await _driver.connect(**settings)
+        raw: RawConnection = await unhurried(_driver.connect(**settings))
     except _CONNECT_ERRORS as error:
         if isinstance(error, ValueError) and not isinstance(error, OSError):
             raise misread(url, error) from None
         raise cannot_connect(error, redact(url)) from error
+    teach_arrays(raw)
     return raw

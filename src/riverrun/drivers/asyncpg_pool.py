@@ -8,13 +8,16 @@ takes it back in one step, and waits for the server only to connect and to settl
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any, Protocol
 
 from riverrun.drivers.statement import Row
 
 GRACE = 1.0
 """Seconds that a cancelled or late statement has to settle before its connection is cut off."""
+
+CONNECT_GRACE = 0.1
+"""Seconds that a connection in the making has to get past its first steps when nobody wants it."""
 
 IDLE_LIFETIME = 50.0
 """Seconds after which an idle connection is closed: before the firewalls that forget it in 60."""
@@ -114,6 +117,26 @@ class AsyncpgPool:
         self._drop_idle()
         for connection in list(self._lent):
             connection.terminate()
+
+
+async def unhurried(connecting: Coroutine[Any, Any, RawConnection]) -> RawConnection:
+    """A new connection. Who is cancelled does not wait for it, but it is let come to rest first.
+
+    While it offers TLS, asyncpg holds a future that it forgets if it is cancelled in its first steps, and
+    asyncio then complains in the log about the exception that nobody looked at.
+    """
+    task = asyncio.ensure_future(connecting)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        task.add_done_callback(_throw_away)
+        asyncio.get_running_loop().call_later(CONNECT_GRACE, task.cancel)
+        raise
+
+
+def _throw_away(task: asyncio.Future[RawConnection]) -> None:
+    if not task.cancelled() and task.exception() is None:
+        task.result().terminate()
 
 
 async def settle(connection: RawConnection, query: str = "select 1") -> None:

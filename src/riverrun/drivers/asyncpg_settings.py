@@ -5,6 +5,7 @@ setting. That is right for `options`, `search_path` and `statement_timeout`. Wha
 themselves is taken out before, so that a URL that works for `psql` or for River works here.
 """
 
+import contextlib
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit, urlunsplit
 
@@ -40,6 +41,43 @@ _NOT_OURS = frozenset(
         "statement_cache_capacity",
     }
 )
+
+# The array types of our parameters by PostgreSQL's numbers, which never change: itself, its element.
+_ARRAYS = {
+    "_bool": (1000, 16),
+    "_bytea": (1001, 17),
+    "_int2": (1005, 21),
+    "_int4": (1007, 23),
+    "_int8": (1016, 20),
+    "_float8": (1022, 701),
+    "_timestamptz": (1185, 1184),
+}
+_ARRAY_TYPES = [
+    {
+        "oid": number,
+        "ns": "pg_catalog",
+        "name": name,
+        "kind": b"b",
+        "basetype": None,
+        "elemtype": element,
+        "elemdelim": b",",
+        "range_subtype": None,
+        "attrtypoids": None,
+        "attrnames": None,
+    }
+    for name, (number, element) in _ARRAYS.items()
+]
+
+
+def teach_arrays(connection: Any) -> None:
+    """Tell a new connection about the arrays that we send.
+
+    asyncpg would ask the server on each connection, in three statements, two of which change a setting
+    of the session (`jit`). Behind a pooler they change it for somebody else. An asyncpg that wants to be
+    told in another way goes on asking.
+    """
+    with contextlib.suppress(AttributeError, KeyError, TypeError):
+        connection.get_settings().register_data_types(_ARRAY_TYPES)
 
 
 def asyncpg_settings(url: str, connect_timeout: float) -> dict[str, Any]:

@@ -21,7 +21,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any, Literal, Protocol, TypeVar, runtime_checkable
 
-from riverrun.drivers.dialect import Dialect
+from riverrun.drivers.dialect import Dialect, ServerFacts
 from riverrun.drivers.postgres_errors import timed_out, translate
 from riverrun.drivers.statement import Connection, Row, Statement, SyncConnection
 from riverrun.model.errors import RiverError, UnsupportedError
@@ -63,9 +63,11 @@ class ForeignSyncConnection(Protocol):
 class Adopted:
     """A foreign connection as a `Connection`: deadlines and errors are ours, all else is theirs."""
 
-    def __init__(self, foreign: ForeignConnection, schema: str | None) -> None:
+    def __init__(
+        self, foreign: ForeignConnection, schema: str | None, server: ServerFacts | None = None
+    ) -> None:
         self._foreign = foreign
-        self._dialect = Dialect("postgres", foreign.paramstyle, schema)
+        self._dialect = Dialect("postgres", foreign.paramstyle, schema, server or ServerFacts())
 
     @property
     def dialect(self) -> Dialect:
@@ -86,9 +88,11 @@ class Adopted:
 class AdoptedSync:
     """The same for the synchronous client; a blocking driver keeps no deadline of ours."""
 
-    def __init__(self, foreign: ForeignSyncConnection, schema: str | None) -> None:
+    def __init__(
+        self, foreign: ForeignSyncConnection, schema: str | None, server: ServerFacts | None = None
+    ) -> None:
         self._foreign = foreign
-        self._dialect = Dialect("postgres", foreign.paramstyle, schema)
+        self._dialect = Dialect("postgres", foreign.paramstyle, schema, server or ServerFacts())
 
     @property
     def dialect(self) -> Dialect:
@@ -103,20 +107,23 @@ class AdoptedSync:
         return statement.read(rows)
 
 
-def adopt(tx: object, schema: str | None) -> Connection:
-    """The asynchronous client's `tx`; raises `UnsupportedError`. asyncpg's are adopted by its driver."""
+def adopt(tx: object, schema: str | None, server: ServerFacts | None = None) -> Connection:
+    """The asynchronous client's `tx`; raises `UnsupportedError`. asyncpg's are adopted by its driver.
+
+    `server` is what the lending database knows; without it, each connection is asked anew.
+    """
     foreign = tx if isinstance(tx, ForeignConnection) else _of_psycopg(tx)
     if foreign is None:
         raise _unsupported(tx, "an asyncpg connection, a psycopg AsyncConnection or AsyncCursor")
-    return Adopted(foreign, schema)
+    return Adopted(foreign, schema, server)
 
 
-def adopt_sync(tx: object, schema: str | None) -> SyncConnection:
+def adopt_sync(tx: object, schema: str | None, server: ServerFacts | None = None) -> SyncConnection:
     """The synchronous client's `tx`; raises `UnsupportedError`."""
     foreign = tx if isinstance(tx, ForeignSyncConnection) else _of_psycopg_sync(tx)
     if foreign is None:
         raise _unsupported(tx, "a psycopg Connection or Cursor")
-    return AdoptedSync(foreign, schema)
+    return AdoptedSync(foreign, schema, server)
 
 
 async def ask(foreign: ForeignConnection, statement: Statement[Any]) -> Sequence[Row]:

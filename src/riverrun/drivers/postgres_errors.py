@@ -14,6 +14,7 @@ from riverrun.model.errors import (
     DatabaseUnavailableError,
     RiverError,
     SchemaError,
+    StatementTimeoutError,
     UniqueConflictError,
 )
 
@@ -30,6 +31,7 @@ _TRY_AGAIN = {
     "55P03": "a lock could not be had in time",
     "57014": "it was cancelled or took too long",
 }
+_TOO_SLOW = "57014"
 _MISSING = {
     "42P01": "a table",
     "42704": "a type",
@@ -80,10 +82,10 @@ def sqlstate_of(error: BaseException) -> str | None:
     return sqlstate if isinstance(sqlstate, str) else None
 
 
-def timed_out(doing: str, seconds: float) -> DatabaseUnavailableError:
+def timed_out(doing: str, seconds: float) -> StatementTimeoutError:
     """The error for a statement that had no answer in time."""
-    return DatabaseUnavailableError(
-        f"{doing}: timed out after {seconds:g} s; what was sent may or may not have happened"
+    return StatementTimeoutError(
+        f"{doing} timed out after {seconds:g} s; what was sent may or may not have happened"
     )
 
 
@@ -114,7 +116,8 @@ def _by_code(error: BaseException, sqlstate: str, doing: str) -> RiverError:
     if sqlstate == "23505" and _constraint_of(error) == UNIQUE_KEY_INDEX:
         return UniqueConflictError(f"{doing}: another live job holds the unique key")
     if reason := _TRY_AGAIN.get(sqlstate):
-        return DatabaseUnavailableError(f"{text} ({reason}; try again)", sqlstate=sqlstate)
+        kind = StatementTimeoutError if sqlstate == _TOO_SLOW else DatabaseUnavailableError
+        return kind(f"{text} ({reason}; try again)", sqlstate=sqlstate)
     if missing := _MISSING.get(sqlstate):
         return SchemaError(
             f"{text}; {missing} of River's is missing: {_MIGRATE}", sqlstate=sqlstate

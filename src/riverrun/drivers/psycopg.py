@@ -5,6 +5,7 @@ an optional dependency: import this module only once psycopg is known to be ther
 """
 
 from collections.abc import Sequence
+from datetime import UTC
 from typing import Any, TypeGuard
 
 import psycopg
@@ -19,6 +20,9 @@ from riverrun.drivers.foreign import (
 )
 from riverrun.drivers.statement import Row
 from riverrun.model.errors import UnsupportedError
+
+_TIMESTAMPTZ = 1184
+"""PostgreSQL's number for the type, which never changes."""
 
 
 class PsycopgForeign:
@@ -36,7 +40,7 @@ class PsycopgForeign:
     async def fetch(self, sql: str, params: Sequence[Any], /) -> Sequence[Row]:
         async with self._connection.cursor(row_factory=tuple_row) as cursor:
             await cursor.execute(sql.encode(), params)
-            return await cursor.fetchall() if cursor.description else ()
+            return _in_utc(cursor, await cursor.fetchall()) if cursor.description else ()
 
     async def execute(self, sql: str, /) -> None:
         async with self._connection.cursor() as cursor:
@@ -54,7 +58,7 @@ class PsycopgSyncForeign:
     def fetch(self, sql: str, params: Sequence[Any], /) -> Sequence[Row]:
         with self._connection.cursor(row_factory=tuple_row) as cursor:
             cursor.execute(sql.encode(), params)
-            return cursor.fetchall() if cursor.description else ()
+            return _in_utc(cursor, cursor.fetchall()) if cursor.description else ()
 
     def execute(self, sql: str, /) -> None:
         with self._connection.cursor() as cursor:
@@ -101,6 +105,21 @@ def foreign_sync(tx: object) -> ForeignSyncConnection | None:
             " use `Client`, or give a Connection"
         )
     return None
+
+
+def _in_utc(
+    cursor: psycopg.AsyncCursor[Any] | psycopg.Cursor[Any], rows: list[tuple[Any, ...]]
+) -> Sequence[Row]:
+    """Times in UTC, as asyncpg has them: psycopg gives them in the time zone of the caller's session."""
+    columns = cursor.description or ()
+    times = [place for place, column in enumerate(columns) if column.type_code == _TIMESTAMPTZ]
+    if not times:
+        return rows
+    changed = [list(row) for row in rows]
+    for row in changed:
+        for place in times:
+            row[place] = row[place] and row[place].astimezone(UTC)
+    return changed
 
 
 def _connection_of(tx: object) -> object:

@@ -10,6 +10,7 @@ from riverrun.model.errors import (
     DatabaseUnavailableError,
     RiverError,
     SchemaError,
+    StatementTimeoutError,
     UniqueConflictError,
 )
 
@@ -23,7 +24,7 @@ BROKEN = frozenset({8, 10, 11, 14, 26})
 """READONLY, IOERR, CORRUPT, CANTOPEN, NOTADB: the connection is of no use any more; a new one may be."""
 
 _INTERRUPT, _FULL, _CANTOPEN = 9, 13, 14
-_UNAVAILABLE = BUSY | {8, _INTERRUPT, 10, _FULL, _CANTOPEN}
+_UNAVAILABLE = BUSY | {8, 10, _FULL, _CANTOPEN}
 _VALUE = frozenset({18, 19, 20})
 """SQLITE_TOOBIG, SQLITE_CONSTRAINT, SQLITE_MISMATCH."""
 
@@ -43,6 +44,8 @@ def translated(
 ) -> RiverError:
     """The error of ours for `error`, which `what` met in the file `path` after `waited` seconds."""
     code = library.code(error)
+    if code == _INTERRUPT:
+        return StatementTimeoutError(f"{what} timed out after {waited:.1f} s (SQLite file {path})")
     text = f"{what}: {_cause(code, error, path=path, waited=waited)} (SQLite file {path})"
     if code in _UNAVAILABLE:
         return DatabaseUnavailableError(text)
@@ -68,8 +71,6 @@ def _cause(code: int, error: Exception, *, path: str, waited: float) -> str:
             f"another connection held the write lock for {waited:.1f} seconds; "
             "is a transaction left open, perhaps your own?"
         )
-    if code == _INTERRUPT:
-        return f"given up after {waited:.1f} seconds"
     if code == _CANTOPEN:
         return f"{error}: {_why_not_open(Path(path))}"
     return str(error)

@@ -11,6 +11,8 @@ from typing import Any, cast
 
 import msgspec
 
+from riverrun.model.gojson import go_time
+
 MAX_TEXT_BYTES = 64 * 1024
 CUT_MARK = "\n… (cut)"
 ZERO_TIME = datetime(1, 1, 1, tzinfo=UTC)
@@ -33,9 +35,12 @@ class AttemptError(msgspec.Struct, frozen=True, kw_only=True):
 
     def encode(self) -> str:
         """The JSON object that River stores, with texts cut and freed of what JSON columns refuse."""
-        stored = msgspec.structs.replace(
-            self, error=storable_text(self.error), trace=storable_text(self.trace)
-        )
+        stored = {
+            "at": go_time(self.at),
+            "attempt": self.attempt,
+            "error": storable_text(self.error),
+            "trace": storable_text(self.trace),
+        }
         return msgspec.json.encode(stored).decode()
 
 

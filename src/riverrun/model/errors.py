@@ -13,6 +13,7 @@ RiverError                       code
 ├── UnsupportedError             unsupported_capability the database cannot do it
 └── DatabaseError                database               the database refused or failed
     ├── DatabaseUnavailableError                        away, refusing or cut off: worth another try
+    │   └── StatementTimeoutError                       a statement took longer than it may
     ├── DatabaseDataError                               a value the database cannot hold
     ├── SchemaError                                     tables are missing or too old
     └── OutcomeUnknownError                             the connection broke during COMMIT
@@ -109,6 +110,10 @@ class DatabaseUnavailableError(DatabaseError):
     """The database is away, refuses connections, or the connection broke: try again later."""
 
     retryable = True
+
+
+class StatementTimeoutError(DatabaseUnavailableError):
+    """A statement was given up at its deadline, or at the server's own `statement_timeout`."""
 
 
 class DatabaseDataError(DatabaseError):

@@ -31,13 +31,13 @@ _Order = Literal["deterministic"] | None
 
 _encoder = msgspec.json.Encoder()
 _sorting_encoder = msgspec.json.Encoder(order="deterministic")
-_maybe_foreign = re.compile(rb"[<>&\xe2\\]|[:,\[](?:null\b|-?\d+[.e])")
+_maybe_foreign = re.compile(rb"[<>&\xe2\\]|(?:\A|[:,\[])(?:null\b|-?\d+[.e])")
 _string_or_number = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"|-?\d[\d.eE+-]*')
 _nul_escape = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
 _padded_time = re.compile(r':\d\d\.\d*0(?:Z|[+-]\d\d:\d\d)"')
-_foreign_number = re.compile(r"[:,\[]-?\d+(?:\.0(?!\d)|(?:\.\d+)?e)")
+_foreign_number = re.compile(r"(?:\A|[:,\[])-?\d+(?:\.0(?!\d)|(?:\.\d+)?e)")
 _html = re.compile("[<>&\u2028\u2029]")
-_null = re.compile(r"[:,\[]null[,}\]]")
+_null = re.compile(r"(?:\A|[:,\[])null(?:[,}\]]|\Z)")
 _float_exponent = re.compile(r"e([+-])0*(\d)")
 _plain_key = re.compile(r'[^"\\\x00-\x1f\x80-\U0010ffff]*\Z')
 _blank = re.compile(r"[ \t\n\r]*")
@@ -222,12 +222,13 @@ def _replace_times(value: Any) -> Any:
         case list() | tuple():
             return [_replace_times(member) for member in cast("Iterable[object]", value)]
         case datetime():
-            return _go_time(value)
+            return go_time(value)
         case _:
             return value
 
 
-def _go_time(value: datetime) -> str:
+def go_time(value: datetime) -> str:
+    """RFC 3339 as Go writes it: no zeros at the end of a fraction, `Z` for UTC."""
     text = value.isoformat()
     if value.microsecond:
         head, _, tail = text.partition(".")

@@ -14,13 +14,24 @@ CONTROL = "river_control"
 LEADERSHIP = "river_leadership"
 TOPICS = (INSERT, CONTROL, LEADERSHIP)
 
+CANCEL = "cancel"
+PAUSE = "pause"
+RESUME = "resume"
+METADATA_CHANGED = "metadata_changed"
+ALL_QUEUES = "*"
+"""In the place of a queue's name: every queue."""
+
 
 class ControlMessage(msgspec.Struct, frozen=True, kw_only=True):
-    """`cancel` names a job; `pause`, `resume` and `metadata_changed` name a queue, or `*` for all."""
+    """`cancel` names a job; `pause`, `resume` and `metadata_changed` name a queue, or `*` for all.
+
+    `metadata` is JSON, as it was sent; empty where the message has none.
+    """
 
     action: str
     queue: str = ""
     job_id: int = 0
+    metadata: msgspec.Raw = msgspec.Raw()
 
     @classmethod
     def read(cls, payload: str) -> "ControlMessage | None":
@@ -58,3 +69,10 @@ def insert_payload(queue: str) -> str:
 def control_payload(action: str, queue: str, **rest: Any) -> str:
     """What is sent when a queue is paused or resumed, or a job cancelled."""
     return json.dumps({"action": action, **rest, "queue": queue}, separators=(",", ":"))
+
+
+def metadata_payload(queue: str, metadata: str) -> str:
+    """What is sent when a queue has new metadata, which goes in as the JSON it is."""
+    raw = msgspec.Raw(metadata.encode())
+    message = {"action": METADATA_CHANGED, "metadata": raw, "queue": queue}
+    return msgspec.json.encode(message).decode()

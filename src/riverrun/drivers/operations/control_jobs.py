@@ -8,7 +8,7 @@ from riverrun.drivers.operations.notifications import NotificationOperations
 from riverrun.drivers.rows import all_rows, first_row, job_reader
 from riverrun.drivers.statement import Row, Script, Statement, nothing
 from riverrun.model.errors import JobRunningError
-from riverrun.model.gojson import encode_json
+from riverrun.model.gojson import go_time
 from riverrun.model.job import JobRow, JobState
 from riverrun.model.notification import CONTROL, control_payload
 
@@ -41,7 +41,8 @@ class JobControls(OperationGroup):
             "cancel_job",
             self._job_or_none,
             id=job_id,
-            cancel_attempted_at=cancel_attempted_at and _rfc3339(cancel_attempted_at),
+            cancel_attempted_at=cancel_attempted_at
+            and go_time(cancel_attempted_at.astimezone(UTC)),
             now=now,
         )
         if job is None:
@@ -90,11 +91,6 @@ class JobControls(OperationGroup):
 
     def _job_or_none(self, rows: Sequence[Row]) -> JobRow | None:
         return first_row(job_reader(self._dialect))(rows)
-
-
-def _rfc3339(time: datetime) -> str:
-    """As Go writes it, without zeros at the end of the fraction."""
-    return encode_json(time.astimezone(UTC), name="cancel_attempted_at").strip('"')
 
 
 def _read_counts(rows: Sequence[Row]) -> dict[JobState, int]:

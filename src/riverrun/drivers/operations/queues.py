@@ -63,7 +63,7 @@ class QueueOperations(OperationGroup):
         return queue
 
     def claimed(self, name: str, client_id: str, *, since: datetime) -> Statement[Jobs]:
-        """Jobs of the queue that run under a client's name and were claimed after `since`."""
+        """Jobs of the queue that run under a client's name and were claimed at `since` or after."""
         return self._ask(
             "get_claimed_jobs",
             all_rows(job_reader(self._dialect)),
