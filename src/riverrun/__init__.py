@@ -1,8 +1,11 @@
 """riverrun: River's job queue for Python."""
 
+from msgspec import UNSET
+
 from riverrun.client.client import Client, current_client
 from riverrun.client.config import Config
 from riverrun.client.inserter import InsertManyParams
+from riverrun.client.jobs import JobPage
 from riverrun.drivers.migrator import Migrator
 from riverrun.drivers.url import open_database
 from riverrun.model.attempt_error import AttemptError
@@ -43,6 +46,8 @@ from riverrun.model.extension import (
 )
 from riverrun.model.insert import InsertOptions, InsertResult
 from riverrun.model.job import JobRow, JobState
+from riverrun.model.job_counts import JobCountByQueueAndState
+from riverrun.model.job_cursor import JobCursor
 from riverrun.model.outcome import Cancel, Discard, JobCancel, JobDiscard, JobSnooze, Snooze
 from riverrun.model.queue import QueueConfig, QueueRow
 from riverrun.model.retry import DefaultRetryPolicy, RetryPolicy
@@ -54,6 +59,7 @@ from riverrun.worker.subscriptions import Subscription
 __version__ = "0.1.0"
 
 __all__ = [
+    "UNSET",
     "AttemptError",
     "Cancel",
     "CancelCause",
@@ -77,8 +83,11 @@ __all__ = [
     "Job",
     "JobArgs",
     "JobCancel",
+    "JobCountByQueueAndState",
+    "JobCursor",
     "JobDiscard",
     "JobInsertParams",
+    "JobPage",
     "JobRow",
     "JobRunningError",
     "JobSnooze",

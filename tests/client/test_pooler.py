@@ -248,4 +248,4 @@ async def test_without_a_listen_url_it_warns_once_and_looks_by_itself(
             await started.wait()
             await other.jobs.cancel(job.id)
             await event(events, "job_cancelled", job.id)
-    assert [record.message.count("listen_url") for record in caplog.records] == [1]
+    assert sum("listen_url" in message for message in caplog.messages) == 1

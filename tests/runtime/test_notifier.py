@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 import psycopg
 import pytest
+from psycopg import sql
 
 from riverrun.drivers.asyncpg import AsyncpgDatabase
 from riverrun.drivers.operations import Operations
@@ -22,7 +23,7 @@ from tests.support.yugabyte import pretend
 
 LISTENERS = (
     "select count(pg_terminate_backend(pid, 5000)) from pg_stat_activity"
-    " where datname = current_database() and query ilike 'listen%%'"
+    " where datname = %s and query ilike 'listen%%'"
 )
 
 
@@ -69,7 +70,8 @@ async def send(db: Database, topic: str, *payloads: str) -> None:
 
 
 async def end_listeners(db: Database) -> int:
-    ended: int = await db.run(Statement("end", LISTENERS.replace("%%", "%"), (), one))
+    text = LISTENERS.replace("%s", "current_database()").replace("%%", "%")
+    ended: int = await db.run(Statement("end", text, (), one))
     return ended
 
 
@@ -152,7 +154,10 @@ async def test_a_start_that_cannot_connect_fails_and_may_be_repeated() -> None:
 
 
 async def test_after_a_loss_every_topic_is_heard_again(postgres_database_url: str) -> None:
-    async with opened(postgres_database_url) as db, running(Notifier(db, SystemClock())) as notifier:
+    async with (
+        opened(postgres_database_url) as db,
+        running(Notifier(db, SystemClock())) as notifier,
+    ):
         connected, heard = Heard(), {topic: Heard() for topic in TOPICS}
         notifier.on_connected(connected)
         for topic, handler in heard.items():
@@ -199,10 +204,11 @@ def closed_to_newcomers(server_url: str, url: str) -> Iterator[None]:
     """The listener loses its session, and is not let in again while this lasts."""
     name = urlsplit(url).path.removeprefix("/")
     with psycopg.connect(server_url, autocommit=True) as server:
-        server.execute(f'alter database "{name}" allow_connections false')
-        server.execute(LISTENERS.replace("current_database()", "%s"), (name,))
+        closing = sql.SQL("alter database {} allow_connections {}")
+        server.execute(closing.format(sql.Identifier(name), sql.SQL("false")))
+        server.execute(LISTENERS, (name,))
         yield
-        server.execute(f'alter database "{name}" allow_connections true')
+        server.execute(closing.format(sql.Identifier(name), sql.SQL("true")))
 
 
 # Servers that cannot be heard

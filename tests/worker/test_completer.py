@@ -184,8 +184,11 @@ async def test_the_newest_outcome_of_a_locked_row_counts(
     async with lock_held(postgres_database_url, row_lock(row)):
         postgres.completer.add(done(row))
         await postgres.clock.sleeping()
+        looked = asyncio.Event()
+        postgres.db.after = setting(looked)
         postgres.completer.add(done(row, DISCARDED))
         assert postgres.completer.waiting == 1
+        await looked.wait()
     await postgres.clock.sleeping()
     postgres.clock.advance(1)
     assert (await event_of(postgres.events, row)).state is JobState.DISCARDED
@@ -253,6 +256,15 @@ def raising(error: Exception, *, times: int = 1000) -> Callable[[str], Any]:
             raise error
 
     return fail
+
+
+def setting(event: asyncio.Event) -> Callable[[str], Any]:
+    """For `before` and `after`: sets `event`."""
+
+    async def set_it(_: str) -> None:
+        event.set()
+
+    return set_it
 
 
 async def test_a_failed_batch_is_retried_and_loses_nothing_newer(it: Made) -> None:

@@ -141,7 +141,6 @@ REFUSED: list[tuple[Any, str]] = [
     (late_job, "the job must be the first parameter"),
     (unknown_type, "name 'Gone' is not defined"),
     (foreign, "cannot be read from JSON"),
-    (x, "job kind is invalid: 'x'"),
     (generator, "yields"),
     (partial(send_email, "a"), "is no function"),
     (object, "is no function"),

@@ -16,10 +16,6 @@ from riverrun.maintenance.reindexer import (
     ReindexerMemory,
     ReindexerOptions,
 )
-    Reindexer,
-    ReindexerMemory,
-    ReindexerOptions,
-)
 from riverrun.runtime.elector import LeadershipTerm
 from riverrun.runtime.handle import DatabaseHandle
 from riverrun.runtime.kind_policy import KindPolicy

@@ -83,7 +83,7 @@ class WorkerHalf:
             config.clock,
             _executor_options(config, extensions),
             enter,
-            self._db,
+            db=self._db,
         )
         self.producers = Producers(served.names, self._producer)
         served.attach(self.producers)

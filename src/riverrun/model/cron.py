@@ -47,6 +47,8 @@ _NANOSECONDS = {
 }  # fmt: skip
 _LONGEST = 2**63 - 1
 """Nanoseconds of Go's longest duration, 292 years."""
+_LONGEST_EXPRESSION = 1000
+"""Characters: enough to name every minute, every hour and every day, and quick to refuse."""
 _LONGEST_QUOTE = 60
 
 
@@ -102,6 +104,8 @@ def cron(expression: str, tz: str | tzinfo | None = None) -> Schedule:
 
 
 def _parse(expression: str, tz: str | tzinfo | None) -> Schedule:
+    if len(expression) > _LONGEST_EXPRESSION:
+        raise ConfigurationError(f"it is longer than {_LONGEST_EXPRESSION} characters")
     prefix, text = _split_zone(expression)
     if prefix is not None and tz is not None:
         raise ConfigurationError("its zone is given twice, by the prefix and as tz")

@@ -1,9 +1,8 @@
 """One attempt in progress, and what a handler's return or exception makes of it."""
 
 import asyncio
-import traceback
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Protocol
 
 from riverrun.model.errors import JobTimeoutError
 from riverrun.model.job import JobRow
@@ -14,32 +13,59 @@ from riverrun.model.outcome import (
     Completed,
     Discard,
     Failed,
+    JobCancel,
     JobControl,
+    JobDiscard,
+    JobSnooze,
     Outcome,
     Snooze,
 )
-from riverrun.worker.context import CancelCause, Job
+from riverrun.worker.context import CancelCause, WorkContext
+from riverrun.worker.traces import trace_of
 
 CANCELLED_REMOTELY = "job cancelled remotely"
 RETURNABLE = (Snooze, Cancel, Discard, Completed)
 
 
-class Attempt:
-    """One attempt: its row, its task, and, once the args are read, its `Job`."""
+class AttemptOwner(Protocol):
+    """Who holds the slot in which an attempt runs, and wants to know when it is stuck."""
 
-    __slots__ = ("cause", "interruptible", "job", "row", "started", "task", "timer")
+    def stuck(self, attempt: "Attempt") -> None:
+        """The handler ignores its timeout; with `attempt.add_slot`, let another job run beside it."""
 
-    def __init__(self, row: JobRow, started: float) -> None:
-        self.row = row
+    def unstuck(self, attempt: "Attempt") -> None:
+        """The handler has ended after all."""
+
+
+class Overrunning(Protocol):
+    """The handler of an attempt past its timeout; see `overrun.py`."""
+
+    interrupted: bool
+
+    def end(self) -> None:
+        """The handler has ended."""
+
+
+class Attempt(WorkContext):
+    """One attempt: what user code shares, and its task.
+
+    `interruptible` says whether a cancel may reach the task now; `add_slot` that the handler for
+    stuck jobs wants its slot freed.
+    """
+
+    __slots__ = ("add_slot", "interruptible", "overrun", "owner", "started", "task")
+
+    def __init__(self, row: JobRow, started: float, owner: AttemptOwner | None = None) -> None:
+        super().__init__(row)
         self.started = started
-        self.job: Job[Any] | None = None
-        self.task: asyncio.Task[None] | None = None
-        self.timer: asyncio.TimerHandle | None = None
-        self.cause: CancelCause | None = None
+        self.owner = owner
+        self.task: asyncio.Task[Any] | None = None
         self.interruptible = False
+        self.overrun: Overrunning | None = None
+        self.add_slot = False
 
     def cancel(self, cause: CancelCause) -> None:
-        """Tell the attempt to end. The first cause counts.
+        """Tell the attempt to end. The first cause counts; a handler is cancelled once.
 
         A coroutine is cancelled once its handler runs: a task that is cancelled before its first
         step would never be entered, and its outcome lost. A thread is told, and waited for.
@@ -49,46 +75,65 @@ class Attempt:
         self.cause = cause
         if self.job is not None:
             self.job.cancel(cause)
-        if self.task is not None and self.interruptible:
-            self.task.cancel()
+        if self.overrun is None or not self.overrun.interrupted:
+            self.interrupt()
 
-    def disarm(self) -> None:
-        """Take the timeout off; the handler is no longer running."""
-        if self.timer is not None:
-            self.timer.cancel()
-            self.timer = None
+    def interrupt(self) -> bool:
+        """Cancel the task, if it may be; whether it was."""
+        if self.task is None or not self.interruptible:
+            return False
+        return self.task.cancel()
 
 
 def outcome_of_result(result: object) -> Outcome:
-    """What a handler's return value says; anything but the known values is a failure."""
+    """What a handler's return value says; raises `TypeError` for anything but the known values."""
     if result is None:
         return COMPLETED
     if isinstance(result, RETURNABLE):
         return result
-    return Failed(
+    raise TypeError(
         f"handler returned {type(result).__name__}; return None, Snooze, Cancel or Discard "
         f"(to keep a value with the job, call job.record_output)"
     )
 
 
-def outcome_of_error(
-    error: BaseException, cause: CancelCause | None, *, timeout: float | None, traces: bool
-) -> Outcome:
-    """What an exception that left the handler says, given why the attempt was told to end, if it was."""
+def raise_result(result: object) -> None:
+    """What a handler's return value says, as the exception that says the same; nothing for success."""
+    match outcome_of_result(result):
+        case Snooze(delay):
+            raise JobSnooze(delay)
+        case Cancel(reason):
+            raise JobCancel(reason)
+        case Discard(reason):
+            raise JobDiscard(reason)
+        case _:
+            return
+
+
+def outcome_of_error(error: BaseException, cause: CancelCause | None, *, traces: bool) -> Outcome:
+    """What an exception that left the attempt says, given why it was told to end, if it was."""
     if cause is CancelCause.REMOTE:
         return Cancel(CANCELLED_REMOTELY)
-    if isinstance(error, JobControl):
-        return error.outcome
-    cancelled = _is_cancellation(error)
-    if cause is CancelCause.STOP and cancelled:
+    for link in _chain(error):
+        if isinstance(link, JobControl):
+            return link.outcome
+    if cause is CancelCause.STOP and is_cancellation(error):
         return INTERRUPTED
-    if cause is CancelCause.TIMEOUT and cancelled:
-        return _failed(JobTimeoutError(f"job timed out after {timeout:g} s"), error, traces=traces)
-    return _failed(error, error, traces=traces)
+    return Failed(_text(error), trace_of(error) if traces else "")
 
 
-def _failed(error: BaseException, raised: BaseException, *, traces: bool) -> Failed:
-    return Failed(_text(error), _trace(raised) if traces else "")
+def timeout_error(seconds: float | None, raised: BaseException) -> JobTimeoutError:
+    """The error of a handler that `raised` because it was cancelled for its timeout."""
+    error = JobTimeoutError(f"job timed out after {seconds:g} s")
+    return error.with_traceback(raised.__traceback__)
+
+
+def is_cancellation(error: BaseException) -> bool:
+    """Whether this is a cancellation or was raised from one; a timeout is none any more."""
+    for link in _chain(error):
+        if isinstance(link, asyncio.CancelledError | JobTimeoutError):
+            return isinstance(link, asyncio.CancelledError)
+    return False
 
 
 def _text(error: BaseException) -> str:
@@ -99,19 +144,6 @@ def _text(error: BaseException) -> str:
     except BaseException:  # noqa: BLE001 - the user's own __str__
         return f"{name} (its text could not be made)"
     return text or name
-
-
-def _trace(error: BaseException) -> str:
-    """The traceback from the user's first frame on, without the values of local variables."""
-    try:
-        summary = traceback.TracebackException.from_exception(error, limit=-100, compact=True)
-        return "".join(summary.format())
-    except BaseException:  # noqa: BLE001 - formatting runs the user's own __str__
-        return ""
-
-
-def _is_cancellation(error: BaseException) -> bool:
-    return any(isinstance(link, asyncio.CancelledError) for link in _chain(error))
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:

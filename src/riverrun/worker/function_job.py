@@ -26,6 +26,7 @@ import msgspec
 
 from riverrun.model.codec import ArgsCodec, register_codec
 from riverrun.model.errors import ConfigurationError, ValidationError
+from riverrun.model.extension import args_extensions
 from riverrun.model.insert import InsertKeywords, InsertOptions, insert_options
 from riverrun.worker.context import Job
 
@@ -46,6 +47,8 @@ class BaseFunctionJob(Generic[P, R]):
         *,
         kind: str | None = None,
         kind_aliases: Sequence[str] = (),
+        hooks: Sequence[object] = (),
+        plugins: Sequence[object] = (),
         options: InsertOptions | None = None,
     ) -> None:
         signature = _Signature(function)
@@ -58,6 +61,7 @@ class BaseFunctionJob(Generic[P, R]):
                 kind=signature.name if kind is None else kind,
                 kind_aliases=tuple(kind_aliases),
                 insert_options=options,
+                extensions=args_extensions(self.args_class, tuple(hooks), tuple(plugins)),
             )
         )
         self._positional = [field.name for field in signature.positional]
@@ -119,6 +123,8 @@ def function_job(  # pyright: ignore[reportOverlappingOverload] - the first that
     *,
     kind: str | None = None,
     kind_aliases: Sequence[str] = (),
+    hooks: Sequence[object] = (),
+    plugins: Sequence[object] = (),
     options: InsertOptions | None = None,
     **keywords: Unpack[InsertKeywords],
 ) -> ContextFunctionJob[P, R]: ...
@@ -131,6 +137,8 @@ def function_job(
     *,
     kind: str | None = None,
     kind_aliases: Sequence[str] = (),
+    hooks: Sequence[object] = (),
+    plugins: Sequence[object] = (),
     options: InsertOptions | None = None,
     **keywords: Unpack[InsertKeywords],
 ) -> FunctionJob[P, R]: ...
@@ -142,12 +150,15 @@ def function_job(
     *,
     kind: str | None = None,
     kind_aliases: Sequence[str] = (),
+    hooks: Sequence[object] = (),
+    plugins: Sequence[object] = (),
     options: InsertOptions | None = None,
     **keywords: Unpack[InsertKeywords],
 ) -> BaseFunctionJob[..., Any]:
     """Make a job of `function`; raises `ConfigurationError` if its signature cannot be args.
 
-    The kind is the function's name unless given. `keywords` are insert options, over `options`.
+    The kind is the function's name unless given. `hooks` and `plugins` are those of its args.
+    `keywords` are insert options, over `options`.
     """
     try:
         defaults = insert_options(options, **keywords)
@@ -155,7 +166,14 @@ def function_job(
         raise ConfigurationError(f"{_name(function)}: {error}") from error
     takes_job = _Signature(function).takes_job
     job_class = cast("type[BaseFunctionJob[..., Any]]", _CLASSES[takes_job])
-    return job_class(function, kind=kind, kind_aliases=kind_aliases, options=defaults)
+    return job_class(
+        function,
+        kind=kind,
+        kind_aliases=kind_aliases,
+        hooks=hooks,
+        plugins=plugins,
+        options=defaults,
+    )
 
 
 class _Signature:

@@ -8,11 +8,11 @@
 A fetch that came back full is followed by another as soon as a slot is free, with no pause at all;
 after a short one, wake-ups are gathered for `fetch_cooldown`, so that a burst of notifications costs
 one fetch. On a stop the rows of a fetch in flight go back unworked; then the producer waits until its
-jobs have ended, or until it is told to abandon those that do not.
+jobs have ended, or until it is told to abandon those that do not. Till then it hears what is said
+about its queue, so that a job that delays a stop can be cancelled.
 """
 
 import asyncio
-import json
 import logging
 import random
 import sys
@@ -25,10 +25,10 @@ import msgspec
 
 from riverrun.model.attempt_error import AttemptError
 from riverrun.model.errors import DatabaseError
-from riverrun.model.event import Event, EventKind
+from riverrun.model.event import Event
 from riverrun.model.job import JobRow
 from riverrun.model.lifecycle import JobUpdate, decide
-from riverrun.model.notification import CONTROL, INSERT, ControlMessage
+from riverrun.model.notification import CANCEL, ControlMessage
 from riverrun.model.outcome import INTERRUPTED, Failed
 from riverrun.runtime.handle import DatabaseHandle
 from riverrun.runtime.notifier import Notifier
@@ -37,14 +37,20 @@ from riverrun.worker.attempt import Attempt
 from riverrun.worker.completer import Completer, Completion
 from riverrun.worker.context import CancelCause
 from riverrun.worker.executor import Executor
+from riverrun.worker.lost_claims import LostClaims
+from riverrun.worker.metrics import Metrics
+from riverrun.worker.queue_messages import is_for, subscribe
+from riverrun.worker.queue_settings import MetadataChanged, QueueSettings
+from riverrun.worker.slots import JobCounts, Slots
 
 logger = logging.getLogger("riverrun.producer")
 
 MAX_FETCH = 1000
-QUEUE_REPORT_SECONDS = 600.0
+REPORT_SECONDS = 600.0
 SETTINGS_POLL_SECONDS = 2.0
 REMEMBERED_CANCELS = 1000
-ALL_QUEUES = "*"
+CANCELS_ASKED_AT_ONCE = 1000
+LEAST_JITTER_SECONDS = 0.01
 LAST_RESORT_DELAY = timedelta(minutes=1)
 
 
@@ -60,7 +66,7 @@ class ProducerOptions(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Producer(Service):
-    """One queue of one client."""
+    """One queue of one client. Without a notifier it asks every two seconds what it should have heard."""
 
     def __init__(
         self,
@@ -71,39 +77,72 @@ class Producer(Service):
         *,
         notifier: Notifier | None = None,
         publish: Callable[[Event], None] = lambda _event: None,
+        metrics: Metrics | None = None,
+        on_metadata: MetadataChanged | None = None,
     ) -> None:
-        super().__init__()
-        self.name = f"Producer[{options.queue}]"
+        super().__init__(name=f"Producer[{options.queue}]")
         self._options = options
         self._db = db
         self._executor = executor
         self._completer = completer
         self._notifier = notifier
-        self._publish = publish
-        self._active: dict[int, Attempt] = {}
+        self._metrics = metrics or Metrics()
+        self._slots = Slots(options.max_workers)
+        self._settings = QueueSettings(
+            options.queue, db, publish=publish, on_resume=self.wake, on_metadata=on_metadata
+        )
+        self._lost = LostClaims(options.queue, options.client_id, db)
         self._wake = asyncio.Event()
-        self._idle = asyncio.Event()
+        self._look = asyncio.Event()
         self._more = False
-        self._paused = False
         self._quiet = False
         self._last_fetch = 0.0
         self._fetching = False
         self._early_cancels: set[int] = set()
 
     @property
+    def queue(self) -> str:
+        return self._options.queue
+
+    @property
+    def settings(self) -> QueueSettings:
+        """Whether the queue is paused, and its metadata."""
+        return self._settings
+
+    @property
     def active(self) -> int:
         """How many jobs are running now."""
-        return len(self._active)
+        return len(self._slots)
+
+    def count(self) -> JobCounts:
+        """Jobs that ended since the last call, that run, and that are stuck."""
+        return self._slots.count()
 
     def wake(self) -> None:
         """Look for jobs soon."""
         self._wake.set()
 
-    def cancel(self, job_id: int, cause: CancelCause = CancelCause.REMOTE) -> None:
-        """Tell a job to end if it runs here, or is just being fetched."""
-        attempt = self._active.get(job_id)
+    def hear(self, message: ControlMessage) -> None:
+        """Do what a control message says, if it is about this queue."""
+        if not is_for(message, self.queue):
+            return
+        if message.action == CANCEL:
+            self.cancel(message.job_id)
+        else:
+            self._settings.hear(message)
+
+    def missed(self) -> None:
+        """Messages may have been missed: look at everything once."""
+        self.wake()
+        self._look.set()
+
+    def cancel(self, job_id: int) -> None:
+        """Tell a job to end if it runs here, or is just being fetched: somebody cancelled it."""
+        attempt = self._slots.get(job_id)
         if attempt is not None:
-            attempt.cancel(cause)
+            if attempt.cause is None:
+                logger.warning("job cancelled remotely: job %d (%s)", job_id, attempt.row.kind)
+            attempt.cancel(CancelCause.REMOTE)
         elif self._fetching and len(self._early_cancels) < REMEMBERED_CANCELS:
             self._early_cancels.add(job_id)
 
@@ -113,52 +152,48 @@ class Producer(Service):
 
     def cancel_all(self) -> None:
         """Tell every running job that the client stops."""
-        for attempt in list(self._active.values()):
+        for attempt in self._slots:
             attempt.cancel(CancelCause.STOP)
 
     def abandon(self) -> list[int]:
         """Stop waiting for the jobs that ignored it; their rows are left for the rescuer."""
-        ids = list(self._active)
-        self._active.clear()
-        self._idle.set()
+        ids = self._slots.ids
+        for attempt in self._slots:
+            self._slots.drop(attempt)
         return ids
 
+    # What an attempt tells its owner.
+
+    def stuck(self, attempt: Attempt) -> None:
+        """The attempt did not end in time; if it may, another job runs beside it."""
+        self._slots.stuck(attempt)
+        if attempt.add_slot and self._slots.release(attempt):
+            self.wake()
+
+    def unstuck(self, attempt: Attempt) -> None:
+        """It has ended after all."""
+        self._slots.unstuck(attempt)
+
     async def run(self) -> None:
-        self._paused = await self._register()
-        unsubscribe = self._subscribe()
+        # From before the row is read, so that no change falls in between.
+        unsubscribe = subscribe(self._notifier, self.queue, self)
         self.scope.on_cancel(lambda _cause: self._wake.set())
         try:
+            self._lost.begin(await self._settings.begin())
             self.ready()
             self.spawn(self._report())
-            self.spawn(self._poll_settings())
-            self._wake.set()
+            self.spawn(self._look_when_told())
             await self._loop()
-            await self._drain()
+            await self._reclaim()
+            await self._slots.wait_empty()
         finally:
             unsubscribe()
 
-    async def _register(self) -> bool:
-        """Put the queue on record, so that it can be paused; whether it is."""
-        upsert = self._db.operations.queues.upsert(self._options.queue, now=self._db.now)
-        return (await self._db.run(upsert)).paused_at is not None
-
-    def _subscribe(self) -> Callable[[], None]:
-        if self._notifier is None:
-            return lambda: None
-        undo = [
-            self._notifier.subscribe(INSERT, self._on_insert),
-            self._notifier.subscribe(CONTROL, self._on_control),
-            self._notifier.on_connected(self._on_connected),
-        ]
-
-        def unsubscribe() -> None:
-            for call in undo:
-                call()
-
-        return unsubscribe
-
     async def _loop(self) -> None:
         while not self.stopping.is_set():
+            self._wake.clear()
+            if self._lost.pause == 0:
+                await self._reclaim()
             room = self._room()
             if room > 0:
                 await self._fetch(room)
@@ -168,15 +203,27 @@ class Producer(Service):
                 await asyncio.sleep(0)
 
     def _room(self) -> int:
-        if self._paused or self._quiet or not self._completer.has_room:
+        if self._settings.paused or self._quiet or not self._completer.has_room:
             return 0
-        return min(self._options.max_workers - len(self._active), MAX_FETCH)
+        return min(self._slots.free, MAX_FETCH)
 
     async def _fetch(self, limit: int) -> None:
-        """Claim up to `limit` jobs and start them; a failure is logged and left to the next wake-up."""
-        options = self._options
+        """Claim up to `limit` jobs and start them."""
         self._last_fetch = time.monotonic()
         self._fetching = True
+        try:
+            rows = await self._claim(limit)
+            self._more = len(rows) == limit
+            take = self._give_back if self.stopping.is_set() else self._start_job
+            for row in rows:
+                take(row)
+        finally:
+            self._fetching = False
+            self._early_cancels.clear()
+
+    async def _claim(self, limit: int) -> list[JobRow]:
+        """The rows; none if that failed, which is logged and left to the next wake-up."""
+        options = self._options
         fetch = self._db.operations.jobs.fetch(
             options.queue,
             limit=limit,
@@ -186,29 +233,36 @@ class Producer(Service):
         )
         try:
             rows = await self._db.run(fetch)
-        except DatabaseError as error:
-            logger.error("fetching jobs of queue %r failed: %s", options.queue, error)  # noqa: TRY400
-            self._more = False
-            return
-        except Exception:
-            logger.exception("fetching jobs of queue %r failed", options.queue)
-            self._more = False
-            return
-        finally:
-            self._fetching = False
-        self._more = len(rows) == limit
-        take = self._give_back if self.stopping.is_set() else self._start_job
+        except Exception as error:  # noqa: BLE001 - said, and tried again
+            self._lost.suspect()
+            self._say(logging.ERROR, "fetching jobs failed", error)
+            return []
+        self._lost.fetched(rows)
+        if self._metrics:
+            self._metrics.fetched(options.queue, len(rows), time.monotonic() - self._last_fetch)
+        return rows
+
+    async def _reclaim(self) -> None:
+        """Give back what a failed fetch may have claimed."""
+        if self._lost.in_doubt:
+            await self._quietly(self._give_back_lost())
+
+    async def _give_back_lost(self) -> None:
+        rows = await self._lost.find()
+        if rows:
+            text = "%d jobs of queue %r were claimed, but the answer was lost; they go back"
+            logger.warning(text, len(rows), self.queue)
         for row in rows:
-            take(row)
-        self._early_cancels.clear()
+            self._supersede(row.id)
+            self._give_back(row)
 
     def _start_job(self, row: JobRow) -> None:
         if row.attempt > 1:
             self._supersede(row.id)
-        attempt = Attempt(row, time.monotonic())
-        self._active[row.id] = attempt
+        attempt = Attempt(row, time.monotonic(), self)
+        self._slots.take(attempt)
         if row.id in self._early_cancels:
-            attempt.cause = CancelCause.REMOTE
+            attempt.cancel(CancelCause.REMOTE)
         attempt.task = start_eagerly(self._work(attempt))
 
     def _give_back(self, row: JobRow) -> None:
@@ -220,8 +274,9 @@ class Producer(Service):
     def _supersede(self, job_id: int) -> None:
         """The job was taken from us and claimed anew: nothing its older attempt says counts now."""
         self._completer.supersede(job_id)
-        older = self._active.pop(job_id, None)
+        older = self._slots.get(job_id)
         if older is not None:
+            self._slots.drop(older)
             older.cancel(CancelCause.STOP)
 
     async def _work(self, attempt: Attempt) -> None:
@@ -230,109 +285,73 @@ class Producer(Service):
             update = await self._executor.execute(attempt)
         except BaseException as error:  # noqa: BLE001 - P14: even a log handler may raise anything
             update = last_resort(row, error)
-        if self._active.get(row.id) is not attempt:
+        if not self._slots.end(attempt):
             return
-        del self._active[row.id]
         self._completer.add(Completion(row, update, attempt.started, time.monotonic()))
         if self._more:
             self._wake.set()
-        if not self._active:
-            self._idle.set()
 
     async def _wait(self) -> None:
         """Until the next wake-up or poll; then out the cooldown, unless there is more for certain."""
-        poll = self._options.fetch_poll_interval
-        jitter = random.uniform(0, max(poll / 10, 0.01))  # noqa: S311
-        await self._until(self._wake, poll + jitter)
+        pause = poll_pause(self._options.fetch_poll_interval, random.random())  # noqa: S311
+        await self._until(self._wake, min(pause, self._lost.pause))
         if not self._more:
             rest = self._last_fetch + self._options.fetch_cooldown - time.monotonic()
             if rest > 0:
-                await self._until(None, rest)
-        self._wake.clear()
+                await self._until(self.stopping, rest)
 
-    async def _until(self, event: asyncio.Event | None, seconds: float) -> None:
-        """Wait for `event`, or so many seconds; a stop sets the wake-up, and ends a pause."""
+    async def _until(self, event: asyncio.Event, seconds: float) -> None:
+        """Wait for `event`, or so many seconds."""
         try:
             async with asyncio.timeout(seconds):
-                await (self.stopping if event is None else event).wait()
+                await event.wait()
         except TimeoutError:
             return
-
-    async def _drain(self) -> None:
-        while self._active:
-            self._idle.clear()
-            await self._idle.wait()
 
     async def _report(self) -> None:
         """Say now and then that the queue is still served, or the leader forgets it."""
         while True:
-            await self._db.clock.sleep(QUEUE_REPORT_SECONDS)
-            await self._quietly(self._register_again())
+            await self._db.clock.sleep(REPORT_SECONDS + random.random())  # noqa: S311
+            await self._quietly(self._settings.register())
 
-    async def _register_again(self) -> None:
-        self.set_paused(paused=await self._register())
-
-    async def _poll_settings(self) -> None:
-        """Without notifications: ask whether the queue was paused or one of our jobs cancelled."""
-        while self._notifier is None:
-            await self._db.clock.sleep(SETTINGS_POLL_SECONDS)
-            await self._quietly(self._look_at_settings())
-
-    async def _look_at_settings(self) -> None:
-        queue = await self._db.run(self._db.operations.queues.get(self._options.queue))
-        if queue is not None:
-            self.set_paused(paused=queue.paused_at is not None)
-        await self._look_for_cancels()
+    async def _look_when_told(self) -> None:
+        """Ask whether the queue was paused or a job cancelled, when that may have been missed."""
+        while True:
+            if self._notifier is None:
+                await self._db.clock.wait_for_event(self._look, SETTINGS_POLL_SECONDS)
+            else:
+                await self._look.wait()
+            self._look.clear()
+            await self._quietly(self._settings.look())
+            await self._quietly(self._look_for_cancels())
 
     async def _look_for_cancels(self) -> None:
-        if self._active:
-            requested = self._db.operations.jobs.cancel_requested(list(self._active))
-            for job_id in await self._db.run(requested):
+        running = self._slots.ids
+        for start in range(0, len(running), CANCELS_ASKED_AT_ONCE):
+            ids = running[start : start + CANCELS_ASKED_AT_ONCE]
+            for job_id in await self._db.run(self._db.operations.jobs.cancel_requested(ids)):
                 self.cancel(job_id)
 
     async def _quietly(self, call: Coroutine[Any, Any, None]) -> None:
+        """A failure here is nobody's end."""
         try:
             await call
-        except DatabaseError as error:
-            if not self.stopping.is_set():
-                logger.warning("%s: %s", self.name, error)
+        except Exception as error:  # noqa: BLE001 - said, and tried again
+            self._say(logging.WARNING, "asking about the queue failed", error)
 
-    def _on_connected(self) -> None:
-        """Notifications may have been missed: look at everything once."""
-        self.wake()
-        self.spawn(self._quietly(self._look_at_settings()))
+    def _say(self, level: int, what: str, error: Exception) -> None:
+        """With a traceback where it is none of the database's; nothing while the producer stops."""
+        if not self.stopping.is_set():
+            trace = None if isinstance(error, DatabaseError) else error
+            logger.log(level, "%s: %s: %s", self.name, what, error, exc_info=trace)
 
-    def _on_insert(self, payload: str) -> None:
-        try:
-            queue = json.loads(payload)["queue"]
-        except (ValueError, TypeError, KeyError):
-            logger.debug("ignored insert notification %.200r", payload)
-            return
-        if queue == self._options.queue:
-            self.wake()
 
-    def _on_control(self, payload: str) -> None:
-        message = ControlMessage.read(payload)
-        if message is None:
-            logger.debug("ignored control notification %.200r", payload)
-        elif message.action == "cancel" and message.queue == self._options.queue:
-            self.cancel(message.job_id)
-        elif message.queue in (self._options.queue, ALL_QUEUES):
-            self._on_queue_action(message.action)
+def poll_pause(interval: float, share: float) -> float:
+    """Seconds until the next poll: the interval and up to a tenth of it, at least 10 ms, more.
 
-    def _on_queue_action(self, action: str) -> None:
-        if action in ("pause", "resume"):
-            self.set_paused(paused=action == "pause")
-
-    def set_paused(self, *, paused: bool) -> None:
-        """Stop fetching, or begin again at once; running jobs go on."""
-        if paused == self._paused:
-            return
-        self._paused = paused
-        kind = EventKind.QUEUE_PAUSED if paused else EventKind.QUEUE_RESUMED
-        self._publish(Event(kind=kind, queue=self._options.queue))
-        if not paused:
-            self.wake()
+    So the polls of many producers do not fall together, whatever made them begin at once.
+    """
+    return interval + share * max(interval / 10, LEAST_JITTER_SECONDS)
 
 
 def last_resort(row: JobRow, error: BaseException) -> JobUpdate:

@@ -2,7 +2,7 @@
 
 import inspect
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import (
     Any,
@@ -21,7 +21,9 @@ from typing import (
 from riverrun.model.codec import ArgsCodec, codec_for
 from riverrun.model.duration import Duration, parse_duration
 from riverrun.model.errors import ConfigurationError
+from riverrun.model.extension import NO_EXTENSIONS, Extensions, Work
 from riverrun.model.insert import InsertKeywords, InsertOptions
+from riverrun.model.job import JobRow
 from riverrun.model.outcome import Cancel, Discard, Snooze
 from riverrun.worker.context import Job
 from riverrun.worker.function_job import ContextFunctionJob, FunctionJob, function_job
@@ -79,11 +81,25 @@ class Worker(ABC, Generic[A]):
         """When to try again after `error`; None leaves it to the client's retry policy."""
         return None
 
+    def middleware(self, job: JobRow) -> Sequence[object]:
+        """Middleware around one particular job of this worker, outside of all other."""
+        return ()
+
 
 class Handler:
     """What the executor needs to work one kind: how to read the args, what to call, for how long."""
 
-    __slots__ = ("codec", "function", "is_async", "job_timeout", "kind", "next_retry", "timeout")
+    __slots__ = (
+        "codec",
+        "function",
+        "is_async",
+        "job_timeout",
+        "kind",
+        "middleware",
+        "middleware_for",
+        "next_retry",
+        "timeout",
+    )
 
     def __init__(
         self,
@@ -91,6 +107,7 @@ class Handler:
         function: Callable[[Job[Any]], Any],
         *,
         timeout: Duration | None = None,
+        middleware: Sequence[object] = (),
         worker: Worker[Any] | None = None,
     ) -> None:
         self.kind = codec.kind
@@ -98,6 +115,8 @@ class Handler:
         self.function = function
         self.is_async = inspect.iscoroutinefunction(inspect.unwrap(function))
         self.timeout = timeout_seconds(timeout)
+        self.middleware = work_middleware(middleware)
+        self.middleware_for = _override(worker, "middleware")
         self.job_timeout = _override(worker, "job_timeout")
         self.next_retry = _override(worker, "next_retry")
 
@@ -151,12 +170,20 @@ class Workers:
         )
 
     def work(
-        self, args_type: type[A], *, timeout: Duration | None = None
+        self,
+        args_type: type[A],
+        *,
+        timeout: Duration | None = None,
+        middleware: Sequence[object] = (),
     ) -> Callable[[Callable[[Job[A]], R]], Callable[[Job[A]], R]]:
-        """Decorate the function that works jobs with args of `args_type`."""
+        """Decorate the function that works jobs with args of `args_type`.
+
+        `middleware` is called around its attempts alone, outside of all other.
+        """
 
         def register(function: Callable[[Job[A]], R]) -> Callable[[Job[A]], R]:
-            self._register(Handler(codec_for(args_type), function, timeout=timeout))
+            codec = codec_for(args_type)
+            self._register(Handler(codec, function, timeout=timeout, middleware=middleware))
             return function
 
         return register
@@ -177,6 +204,9 @@ class Workers:
         kind: str | None = None,
         kind_aliases: Sequence[str] = (),
         timeout: Duration | None = None,
+        hooks: Sequence[object] = (),
+        plugins: Sequence[object] = (),
+        middleware: Sequence[object] = (),
         options: InsertOptions | None = None,
         **keywords: Unpack[InsertKeywords],
     ) -> JobDecorator: ...
@@ -189,6 +219,9 @@ class Workers:
         kind: str | None = None,
         kind_aliases: Sequence[str] = (),
         timeout: Duration | None = None,
+        hooks: Sequence[object] = (),
+        plugins: Sequence[object] = (),
+        middleware: Sequence[object] = (),
         options: InsertOptions | None = None,
         **keywords: Unpack[InsertKeywords],
     ) -> Any:
@@ -196,15 +229,22 @@ class Workers:
 
         Calling it runs it, like any function; `fn.call(...)` makes a value to insert. A first parameter
         annotated `Job` is given the job and is not part of the args. The kind is the function's name
-        unless given. Other keywords are insert options, such as `queue="mail"`. Raises
-        `ConfigurationError` if the signature cannot be args.
+        unless given. `hooks` and `plugins` are for its jobs alone, as those of an args class are;
+        `middleware` is called around its attempts, outside of all other. Other keywords are insert
+        options, such as `queue="mail"`. Raises `ConfigurationError` if the signature cannot be args.
         """
 
         def register(inner: Callable[..., Any]) -> Any:
             job = function_job(
-                inner, kind=kind, kind_aliases=kind_aliases, options=options, **keywords
+                inner,
+                kind=kind,
+                kind_aliases=kind_aliases,
+                hooks=hooks,
+                plugins=plugins,
+                options=options,
+                **keywords,
             )
-            self._register(Handler(job.codec, job.work, timeout=timeout))
+            self._register(Handler(job.codec, job.work, timeout=timeout, middleware=middleware))
             return job
 
         return register if function is None else register(function)
@@ -240,6 +280,11 @@ def timeout_seconds(timeout: Duration | None) -> float | None:
     if timeout in (NO_TIMEOUT, timedelta(seconds=NO_TIMEOUT)):
         return float(NO_TIMEOUT)
     return parse_duration(timeout, name="timeout").total_seconds()
+
+
+def work_middleware(given: Iterable[object]) -> tuple[Work, ...]:
+    """What of a worker's own middleware is called; raises `ConfigurationError` for what is none."""
+    return Extensions(middleware=given).work_chain(NO_EXTENSIONS).middleware
 
 
 def _override(worker: Worker[Any] | None, method: str) -> Callable[..., Any] | None:
