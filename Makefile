@@ -14,7 +14,7 @@ PYENV_ROOT ?= $(HOME)/.pyenv
 named = python$(1) $(wildcard $(PYENV_ROOT)/versions/$(1).*/bin/python$(1))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-versions coverage check fix docs bench lock clean
+.PHONY: help setup demo test test-versions test-pooler coverage check fix docs bench lock clean
 
 help: ## Say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -29,6 +29,12 @@ test: $(READY) ## Run the tests, on PostgreSQL and SQLite (ARGS="-k word" for so
 
 test-versions: ## Run the tests on every Python of VERSIONS that this machine has
 	@$(foreach version,$(VERSIONS),$(call test_on,$(version),$(call able,$(call named,$(version)))))true
+
+test-pooler: $(READY) ## Run the tests behind a PgBouncer, installed from Debian's packages where it is missing
+	@PATH="$$PATH:/usr/sbin"; command -v pgbouncer >/dev/null || \
+	  { test "$$(id -u)" = 0 && apt-get update -qq && apt-get install -y -qq pgbouncer; } || \
+	  { echo "test-pooler needs pgbouncer: as root, apt-get install pgbouncer" >&2; exit 1; }
+	$(BIN)/python -m pytest tests/client/test_pooler.py $(ARGS)
 
 coverage: $(READY) ## Run the tests and say which lines and branches they miss
 	$(BIN)/python -m pytest --cov --cov-report=term $(ARGS)

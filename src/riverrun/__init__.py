@@ -8,6 +8,7 @@ from riverrun.client.inserter import InsertManyParams
 from riverrun.client.jobs import JobPage
 from riverrun.drivers.migrator import Migrator
 from riverrun.drivers.url import open_database
+from riverrun.maintenance.job_cleaner import JobRetention
 from riverrun.model.attempt_error import AttemptError
 from riverrun.model.codec import JobArgs
 from riverrun.model.errors import (
@@ -24,6 +25,7 @@ from riverrun.model.errors import (
     PayloadError,
     RiverError,
     SchemaError,
+    StatementTimeoutError,
     UniqueConflictError,
     UnknownJobKindError,
     UnsupportedError,
@@ -31,12 +33,17 @@ from riverrun.model.errors import (
 )
 from riverrun.model.event import Event, EventKind, JobStats
 from riverrun.model.extension import (
+    CallNext,
+    ErrorHandler,
     FetchCountMetric,
     FetchDurationMetric,
     InsertBeginHook,
     InsertMiddleware,
+    InsertSteps,
     JobInsertParams,
+    JobStuckHandler,
     JobStuckResult,
+    Metric,
     MetricEmitHook,
     PeriodicJobsStartHook,
     StuckJob,
@@ -48,11 +55,20 @@ from riverrun.model.insert import InsertOptions, InsertResult
 from riverrun.model.job import JobRow, JobState
 from riverrun.model.job_counts import JobCountByQueueAndState
 from riverrun.model.job_cursor import JobCursor
-from riverrun.model.outcome import Cancel, Discard, JobCancel, JobDiscard, JobSnooze, Snooze
+from riverrun.model.outcome import (
+    Cancel,
+    Completed,
+    Discard,
+    JobCancel,
+    JobDiscard,
+    JobSnooze,
+    Snooze,
+)
 from riverrun.model.queue import QueueConfig, QueueRow
 from riverrun.model.retry import DefaultRetryPolicy, RetryPolicy
 from riverrun.model.unique import UniqueOptions
 from riverrun.worker.context import CancelCause, Job, current_job
+from riverrun.worker.current import record_output, set_metadata
 from riverrun.worker.registry import Worker, Workers
 from riverrun.worker.subscriptions import Subscription
 
@@ -61,9 +77,11 @@ __version__ = "0.1.0"
 __all__ = [
     "UNSET",
     "AttemptError",
+    "CallNext",
     "Cancel",
     "CancelCause",
     "Client",
+    "Completed",
     "Config",
     "ConfigurationError",
     "DatabaseDataError",
@@ -71,6 +89,7 @@ __all__ = [
     "DatabaseUnavailableError",
     "DefaultRetryPolicy",
     "Discard",
+    "ErrorHandler",
     "Event",
     "EventKind",
     "FetchCountMetric",
@@ -80,6 +99,7 @@ __all__ = [
     "InsertMiddleware",
     "InsertOptions",
     "InsertResult",
+    "InsertSteps",
     "Job",
     "JobArgs",
     "JobCancel",
@@ -88,14 +108,17 @@ __all__ = [
     "JobDiscard",
     "JobInsertParams",
     "JobPage",
+    "JobRetention",
     "JobRow",
     "JobRunningError",
     "JobSnooze",
     "JobState",
     "JobStats",
+    "JobStuckHandler",
     "JobStuckResult",
     "JobTimeoutError",
     "LifecycleError",
+    "Metric",
     "MetricEmitHook",
     "MigrationError",
     "Migrator",
@@ -109,6 +132,7 @@ __all__ = [
     "RiverError",
     "SchemaError",
     "Snooze",
+    "StatementTimeoutError",
     "StuckJob",
     "Subscription",
     "UniqueConflictError",
@@ -124,4 +148,6 @@ __all__ = [
     "current_client",
     "current_job",
     "open_database",
+    "record_output",
+    "set_metadata",
 ]

@@ -6,7 +6,16 @@ from typing import Any, ClassVar
 import msgspec
 import pytest
 
-from riverrun import Client, ConfigurationError, Job, JobRow, JobState, Workers, current_client
+from riverrun import (
+    Client,
+    Completed,
+    ConfigurationError,
+    Job,
+    JobRow,
+    JobState,
+    Workers,
+    current_client,
+)
 from riverrun.model.extension import CallNext, WorkBeginHook, WorkEndHook, WorkMiddleware
 from riverrun.worker.current import record_output, set_metadata
 from tests.contract.conftest import MakeClient
@@ -26,9 +35,8 @@ class Noting:
     def work_begin(self, job: JobRow) -> None:
         set_metadata(f"{self.name} begin", value=True)
 
-    def work_end(self, job: JobRow, error: BaseException | None) -> BaseException | None:
+    def work_end(self, job: JobRow, error: BaseException | None) -> None:
         set_metadata(f"{self.name} end", value=True)
-        return error
 
 
 @dataclass(frozen=True)
@@ -113,8 +121,9 @@ async def test_work_end_is_given_the_row_and_may_let_the_job_succeed(
     async def work(job: Job[Work]) -> None:
         raise ValueError("never mind")
 
-    async def suppress(job: JobRow, error: BaseException | None) -> None:
+    async def suppress(job: JobRow, error: BaseException | None) -> Completed:
         ended.append((job.id, str(error)))
+        return Completed()
 
     async with make_client(hooks=[WorkEndHook(suppress)]) as client, client.subscribe() as events:
         await client.insert(Work())

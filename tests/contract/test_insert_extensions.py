@@ -224,9 +224,9 @@ async def test_uniqueness_can_be_switched_off_for_tests(insert_only: MakeClient)
 
 
 def test_an_object_that_does_nothing_in_its_place_is_refused(insert_only: MakeClient) -> None:
-    with pytest.raises(ConfigurationError, match="hooks: .* does nothing there"):
+    with pytest.raises(ConfigurationError, match=r"hooks: .* does nothing there"):
         insert_only(hooks=[InsertMiddleware(lambda jobs: (yield jobs))])
-    with pytest.raises(ConfigurationError, match="plugins: .* does nothing there"):
+    with pytest.raises(ConfigurationError, match=r"plugins: .* does nothing there"):
         insert_only(plugins=["a string"])
 
 

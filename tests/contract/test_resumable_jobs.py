@@ -25,6 +25,13 @@ class Task:
     kind: ClassVar[str] = "task"
 
 
+class AtOnce:
+    """A retry policy that waits for nothing."""
+
+    def next_retry(self, job: JobRow, now: Any) -> Any:
+        return now
+
+
 @pytest.fixture
 def ran() -> list[Any]:
     """What the steps did, over all attempts."""
@@ -57,7 +64,7 @@ async def test_steps_that_an_earlier_attempt_completed_are_skipped(
         ran.append(await job.step("a", step, "a"))
         ran.append(await job.step("b", step, name="b"))
 
-    async with make_client() as client:
+    async with make_client(retry_policy=AtOnce()) as client:
         failed, done = await ends(client, "job_failed", "job_completed", metadata={"mine": 1})
     assert ran == ["a", "A", "b", None, "b", "B"]
     assert failed.metadata == done.metadata == {"mine": 1, STEP: "a"}
@@ -84,21 +91,13 @@ async def test_the_wire_format_is_rivers_attempt_by_attempt(
         await job.step_cursor("second", second, default=0)
         await job.step("third", third)
 
-    later: dict[str, Any] = {"retry_policy": AtOnce()}
-    async with make_client(**later) as client:
+    async with make_client(retry_policy=AtOnce()) as client:
         rows = await ends(client, "job_failed", "job_failed", "job_completed")
     assert ran == [0, 7]
     assert rows[0].metadata == {STEP: "first", CURSOR: {"second": 7}}
     assert rows[1].metadata == rows[2].metadata == {STEP: "second", **gone(db)}
     texts = [error.error for error in rows[2].errors]
     assert texts == ["retry with cursor", "retry after consuming cursor"]
-
-
-class AtOnce:
-    """A retry policy that waits for nothing."""
-
-    def next_retry(self, job: JobRow, now: Any) -> Any:
-        return now
 
 
 async def test_the_text_in_the_row_is_what_river_writes(
@@ -113,7 +112,7 @@ async def test_the_text_in_the_row_is_what_river_writes(
         job.step("a", int)
         job.step_cursor("b", fail)
 
-    async with make_client() as client:
+    async with make_client(retry_policy=AtOnce()) as client:
         (failed,) = await ends(client, "job_failed", max_attempts=1)
     assert failed.metadata == {STEP: "a", CURSOR: {"b": {"id": 1.5, "after": "ü<"}}}
     column = "metadata::text" if db.dialect.is_postgres else "json(metadata)"
@@ -140,7 +139,7 @@ async def test_progress_is_kept_however_the_attempt_ends_but_well(
         result = leave()
         return await result if asyncio.iscoroutine(result) else result
 
-    async with make_client() as client:
+    async with make_client(retry_policy=AtOnce()) as client:
         (row,) = await ends(client, event_kind, max_attempts=1)
     assert row.metadata[STEP] == "a"
 
@@ -157,7 +156,7 @@ async def test_progress_is_kept_when_the_attempt_is_told_to_end(
         at_work.set()
         await job.step("b", asyncio.Event().wait)
 
-    async with make_client() as client:
+    async with make_client(retry_policy=AtOnce()) as client:
         job = (await client.insert(Task())).job
         await at_work.wait()
         await (client.stop(soft=0) if stops else client.jobs.cancel(job.id))
@@ -174,7 +173,7 @@ async def test_a_success_writes_nothing(workers: Workers, make_client: MakeClien
         job.step("a", int)
         job.step_cursor("b", job.set_cursor, default=1)
 
-    async with make_client() as client:
+    async with make_client(retry_policy=AtOnce()) as client:
         (done,) = await ends(client, "job_completed")
     assert done.metadata == {}
 
@@ -194,7 +193,7 @@ async def test_a_cursor_in_the_first_step_survives_its_failure(
 
         await job.step_cursor("import", rows, cursor_type=int)
 
-    async with make_client() as client:
+    async with make_client(retry_policy=AtOnce()) as client:
         failed, _ = await ends(client, "job_failed", "job_completed")
     assert failed.metadata == {CURSOR: {"import": 3}}
     assert ran == [None, 3]
@@ -234,7 +233,7 @@ async def test_a_duplicate_name_fails_the_attempt(
         getattr(job, first)("a", lambda *_: None)
         job.step("a", int)
 
-    async with make_client() as client:
+    async with make_client(retry_policy=AtOnce()) as client:
         (failed,) = await ends(client, "job_failed", max_attempts=1)
         (skipping,) = await ends(client, "job_failed", max_attempts=1, metadata={"m": 1})
     for row in (failed, skipping):
@@ -250,7 +249,7 @@ async def test_a_step_that_the_code_lost_fails_the_attempt(
             job.step("old", int)
             raise RuntimeError("down")
 
-    async with make_client() as client:
+    async with make_client(retry_policy=AtOnce()) as client:
         _, failed = await ends(client, "job_failed", "job_failed", max_attempts=2)
     assert failed.errors[1].error == 'river: resumable step "old" not found in Worker'
     assert failed.metadata == {STEP: "old"}
@@ -265,7 +264,7 @@ async def test_a_cursor_of_another_type_fails_the_attempt(
             job.step_cursor("a", lambda _: [job.set_cursor("x"), 1 / 0])
         job.step_cursor("a", print, cursor_type=int)
 
-    async with make_client() as client:
+    async with make_client(retry_policy=AtOnce()) as client:
         _, failed = await ends(client, "job_failed", "job_failed", max_attempts=2)
     text = 'river: unmarshal resumable cursor for step "a": Expected `int`, got `str`'
     assert failed.errors[1].error == text
@@ -282,7 +281,7 @@ async def test_a_handler_on_a_thread_has_steps_too(
             raise RuntimeError("down")
         ran.append(job.step("last", int, "7"))
 
-    async with make_client() as client:
+    async with make_client(retry_policy=AtOnce()) as client:
         await ends(client, "job_failed", "job_completed")
     assert ran == [True, 6, True, None, 7]
 
@@ -301,7 +300,7 @@ async def test_a_checkpoint_commits_with_the_work_and_the_step_is_done(
 
         await job.step("charge", charge)
 
-    async with make_client() as client:
+    async with make_client(retry_policy=AtOnce()) as client:
         failed, done = await ends(client, "job_failed", "job_completed")
     assert ran == ["charge", ("running", "charge")]
     assert failed.metadata == done.metadata == {STEP: "charge"}
@@ -324,7 +323,7 @@ async def test_a_checkpoint_that_is_rolled_back_did_not_happen(
         job.step("before", ran.append, "before")
         await job.step("charge", charge)
 
-    async with make_client() as client:
+    async with make_client(retry_policy=AtOnce()) as client:
         failed, _ = await ends(client, "job_failed", "job_completed")
     assert failed.metadata == {STEP: "before"}
     assert ran == ["before", "charge", "charge"]
@@ -371,7 +370,7 @@ async def test_of_several_checkpoints_those_that_were_committed_count(
 
         job.step_cursor("batches", batches, default=0)
 
-    async with make_client() as client:
+    async with make_client(retry_policy=AtOnce()) as client:
         (failed, _) = await ends(client, "job_failed", "job_failed", max_attempts=2)
     assert ran == [0, 1, 1, 2]
     assert failed.metadata == {STEP: "batches", CURSOR: {"batches": 1}}
@@ -385,7 +384,7 @@ async def test_a_checkpoint_belongs_in_a_step(
         async with transaction(database_url) as tx:
             await job.checkpoint(tx=tx)
 
-    async with make_client() as client:
+    async with make_client(retry_policy=AtOnce()) as client:
         (failed,) = await ends(client, "job_failed", max_attempts=1)
     assert failed.errors[0].error.startswith("not inside a resumable step; must be called from")
 
@@ -396,7 +395,7 @@ async def test_outside_a_worker_there_are_no_steps(db: Database) -> None:
     with pytest.raises(LifecycleError, match=text):
         job.step("a", int)
     with pytest.raises(LifecycleError, match=text):
-        job.step_cursor("a", int)
+        job.step_cursor("a", print)
     with pytest.raises(LifecycleError, match="resumable cursor can only be used within"):
         job.set_cursor(1)
 
@@ -410,7 +409,7 @@ async def test_a_task_that_outlives_its_attempt_has_no_steps_any_more(
     async def work(job: Job[Task]) -> None:
         jobs.append(job)
 
-    async with make_client() as client:
+    async with make_client(retry_policy=AtOnce()) as client:
         await ends(client, "job_completed")
     with pytest.raises(LifecycleError, match="can only be used within a Worker"):
         jobs[0].step("a", int)
@@ -430,6 +429,6 @@ async def test_steps_at_the_same_time_are_refused(
                 await asyncio.gather(job.step("b", never), job.step("c", never))
             raise RuntimeError("refused")
 
-    async with make_client() as client:
+    async with make_client(retry_policy=AtOnce()) as client:
         (failed,) = await ends(client, "job_failed", max_attempts=1)
     assert failed.metadata == {}

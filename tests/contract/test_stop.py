@@ -3,14 +3,17 @@
 import asyncio
 import contextlib
 import logging
+import threading
 from dataclasses import dataclass
 from typing import ClassVar
 
 import pytest
 
 from riverrun import ConfigurationError, Job, JobState, Workers
+from riverrun.drivers.statement import Database
 from tests.contract.conftest import MakeClient
 from tests.contract.helpers import event
+from tests.support.operations import select
 
 
 @dataclass(frozen=True)
@@ -227,3 +230,145 @@ async def test_a_log_handler_that_raises_frees_its_slot(
         logger.removeHandler(handler)
         logger.setLevel(logging.NOTSET)
     assert job.state is JobState.DISCARDED
+
+
+async def test_inserts_that_go_on_during_a_stop_leave_no_job_running(
+    workers: Workers, make_client: MakeClient, db: Database
+) -> None:
+    @workers.work(Wait)
+    async def work(job: Job[Wait]) -> None: ...
+
+    async def insert_on_and_on() -> None:
+        while True:
+            await inserting.insert_many([Wait() for _ in range(20)])
+
+    inserting = make_client(queues={}, workers=None)
+    client = make_client(fetch_cooldown="1ms", queues={"default": 100})
+    inserts = [asyncio.create_task(insert_on_and_on()) for _ in range(3)]
+    for _ in range(3):
+        await client.start()
+        events = client.subscribe()
+        await event(events, "job_completed")
+        await client.stop()
+        assert await select(db, "select id from river_job where state = 'running'") == []
+        attempted = "select id from river_job where state = 'available' and attempt > 0"
+        assert await select(db, attempted) == []
+    for task in inserts:
+        task.cancel()
+    await asyncio.wait(inserts)
+
+
+async def test_starts_and_stops_leave_no_task_and_no_thread(
+    workers: Workers, make_client: MakeClient
+) -> None:
+    @workers.work(Wait)
+    def work(job: Job[Wait]) -> None: ...
+
+    client = make_client()
+    tasks, threads = asyncio.all_tasks(), set(threading.enumerate())
+    for _ in range(10):
+        start = asyncio.create_task(client.start())
+        await client.insert(Wait())
+        await start
+        await asyncio.gather(client.stop(), client.start(), client.stop())
+    await client.close()
+    await asyncio.wait(asyncio.all_tasks() - tasks or {asyncio.ensure_future(client.stopped())})
+    assert asyncio.all_tasks() == tasks
+    left = set(threading.enumerate()) - threads
+    for thread in left:
+        thread.join(5)
+    assert not any(thread.is_alive() for thread in left)
+
+
+@pytest.mark.parametrize("poll_only", [False, True])
+async def test_a_job_that_delays_a_stop_can_be_cancelled_from_another_client(
+    workers: Workers, make_client: MakeClient, poll_only: bool
+) -> None:
+    """In River control messages no longer reach a producer that drains; here they do."""
+    started = asyncio.Event()
+
+    @workers.work(Wait)
+    async def work(job: Job[Wait]) -> None:
+        started.set()
+        await asyncio.Event().wait()
+
+    client = make_client(poll_only=poll_only)
+    await client.start()
+    job = (await client.insert(Wait())).job
+    await started.wait()
+    stop = asyncio.create_task(client.stop())
+    await make_client(queues={}, workers=None).jobs.cancel(job.id)
+    assert await stop == 0
+    assert (await client.jobs.get(job.id)).state is JobState.CANCELLED
+
+
+async def test_a_poll_only_client_stops_without_an_alarming_line(
+    workers: Workers, make_client: MakeClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    """River 0.23, #896."""
+
+    @workers.work(Wait)
+    async def work(job: Job[Wait]) -> None: ...
+
+    client = make_client(poll_only=True)
+    for _ in range(3):
+        await client.start()
+        await client.stop()
+    await client.close()
+    assert [r for r in caplog.records if r.levelno >= logging.WARNING] == []
+
+
+async def test_a_client_whose_tasks_were_all_cancelled_knows_that_it_is_dead(
+    workers: Workers, make_client: MakeClient
+) -> None:
+    mine = asyncio.current_task()
+
+    @workers.work(Wait)
+    async def work(job: Job[Wait]) -> None:
+        for task in asyncio.all_tasks() - {mine, asyncio.current_task()}:
+            task.cancel()
+
+    client = make_client()
+    await client.start()
+    half = client._half  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
+    assert half is not None
+    assert half.alive
+    await client.queues.add("mail", 1)
+    await client.queues.remove("mail")
+    assert half.alive
+    await client.insert(Wait())
+    await half.wait()
+    assert not half.alive
+
+
+async def test_only_the_kinds_that_are_known_at_the_start_are_fetched_aliases_included(
+    workers: Workers, make_client: MakeClient
+) -> None:
+    @dataclass(frozen=True)
+    class Late:
+        kind: ClassVar[str] = "late"
+
+    @dataclass(frozen=True)
+    class Renamed:
+        kind: ClassVar[str] = "renamed"
+        kind_aliases: ClassVar[tuple[str, ...]] = ("before",)
+
+    @dataclass(frozen=True)
+    class Before:
+        kind: ClassVar[str] = "before"
+
+    @workers.work(Renamed)
+    async def renamed(job: Job[Renamed]) -> None: ...
+
+    options = {"fetch_only_known_kinds": True, "skip_unknown_job_check": True}
+    async with make_client(**options) as client, client.subscribe() as events:
+
+        @workers.work(Late)
+        async def late(job: Job[Late]) -> None: ...
+
+        job = (await client.insert(Late())).job
+        await client.insert(Before())
+        assert (await event(events, "job_completed")).kind == "before"
+        assert (await client.jobs.get(job.id)).state is JobState.AVAILABLE
+    async with client, client.subscribe() as events:
+        await event(events, "job_completed", job.id)

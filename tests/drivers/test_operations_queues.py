@@ -4,8 +4,9 @@ import pytest
 
 from riverrun.drivers.operations import Operations
 from riverrun.drivers.statement import Database
+from riverrun.model.errors import ValidationError
 from riverrun.model.queue import QueueRow
-from tests.support.operations import NOW, later
+from tests.support.operations import NOW, a_job, change, fetch, insert, later
 from tests.support.operations import notifications_of as sent
 
 
@@ -97,3 +98,74 @@ async def test_queues_are_listed_by_name(db: Database) -> None:
         await upsert(db, name)
     queues = await db.run(Operations(db.dialect).queues.list(2))
     assert [queue.name for queue in queues] == ["mail", "reports"]
+
+
+async def update(
+    db: Database, name: str = "mail", metadata: str | None = None, seconds: float = 5
+) -> QueueRow | None:
+    queues = Operations(db.dialect).queues
+    return await db.transact(queues.update(name, metadata, now=later(seconds)))
+
+
+async def test_metadata_is_replaced_as_a_whole(db: Database) -> None:
+    await upsert(db)
+    await update(db, metadata='{"a": 1, "b": {"c": null}}')
+    queue = await update(db, metadata='{"b": 2}', seconds=6)
+    assert queue == await get(db)
+    assert (queue.metadata, queue.created_at, queue.updated_at) == ({"b": 2}, NOW, later(6))
+
+
+async def test_an_update_without_metadata_keeps_it_and_says_nothing(
+    db: Database, database_url: str
+) -> None:
+    await upsert(db)
+    await update(db, metadata='{"a": 1}')
+    async with sent(db, database_url) as messages:
+        queue = await update(db, seconds=9)
+    assert queue is not None
+    assert (queue.metadata, queue.updated_at) == ({"a": 1}, later(9))
+    told = [('river_control', '{"action":"metadata_changed","metadata":{"a": 1},"queue":"mail"}')]
+    assert messages == ([] if db.dialect.is_postgres else told)
+
+
+async def test_an_update_of_an_unknown_queue_is_told_to_nobody(
+    db: Database, database_url: str
+) -> None:
+    async with sent(db, database_url) as messages:
+        assert await update(db, "nobody", metadata="{}") is None
+        assert await update(db, "nobody") is None
+    assert messages == []
+
+
+async def test_metadata_fills_a_notification_to_the_last_byte(
+    db: Database, database_url: str
+) -> None:
+    """PostgreSQL's limit is on the payload; it would fail the whole update."""
+    await upsert(db)
+    room = 7999 - len('{"action":"metadata_changed","metadata":{"a":""},"queue":"mail"}')
+    async with sent(db, database_url) as messages:
+        await update(db, metadata='{"a":"' + "x" * room + '"}')
+    assert [len(payload) for _, payload in messages] == [7999]
+    longer = '{"a":"' + "x" * (room + 1) + '"}'
+    if db.dialect.is_postgres:
+        with pytest.raises(ValidationError, match="may have 7999"):
+            await update(db, metadata=longer)
+    else:
+        assert await update(db, metadata=longer)
+
+
+async def test_what_a_client_has_claimed_since_a_moment_is_found(db: Database) -> None:
+    async def claimed(since: float, client_id: str = "me", queue: str = "default") -> list[int]:
+        found = Operations(db.dialect).queues.claimed(queue, client_id, since=later(since))
+        return [job.id for job in await db.run(found)]
+
+    first, second = await insert(db), await insert(db)
+    await fetch(db, limit=1)
+    await fetch(db, later(1), limit=1)
+    await insert(db, a_job(scheduled_at=later(99)))
+    assert await claimed(0) == [first.id, second.id]
+    assert await claimed(1) == [second.id]
+    assert await claimed(1.001) == await claimed(0, "you") == await claimed(0, queue="mail") == []
+    await change(db, first, "attempted_by = null")
+    await change(db, second, "state = 'available'")
+    assert await claimed(0) == []

@@ -10,6 +10,7 @@ import pytest
 
 from riverrun import (
     Cancel,
+    Completed,
     ConfigurationError,
     Discard,
     Job,
@@ -53,9 +54,8 @@ class Spy:
     def work_begin(self, job: JobRow) -> None:
         self.calls.append(f"{self.name} begin")
 
-    async def work_end(self, job: JobRow, error: BaseException | None) -> BaseException | None:
+    async def work_end(self, job: JobRow, error: BaseException | None) -> None:
         self.calls.append(f"{self.name} end")
-        return error
 
 
 @pytest.fixture
@@ -272,12 +272,16 @@ async def test_work_end_may_suppress_create_and_replace_an_error(workers: Worker
         if job.attempt == 1:
             raise ValueError("of the job")
 
-    def suppress(job: JobRow, error: BaseException | None) -> None: ...
+    def suppress(job: JobRow, error: BaseException | None) -> Completed:
+        return Completed()
+
+    def look(job: JobRow, error: BaseException | None) -> None: ...
 
     def create(job: JobRow, error: BaseException | None) -> BaseException:
         return RuntimeError(f"job {job.id} after {error}")
 
     assert await execute(workers, extensions=ends(suppress)) is SUCCESS
+    assert error_of(await execute(workers, extensions=ends(look))) == "of the job"
     assert error_of(await execute(workers, extensions=ends(create))) == "job 1 after of the job"
     both = await execute(workers, extensions=ends(create, suppress, create))
     assert error_of(both) == "job 1 after None"
@@ -290,18 +294,17 @@ async def test_what_work_end_raises_is_the_error_that_the_next_is_given(workers:
     def rude(job: JobRow, error: BaseException | None) -> None:
         raise KeyboardInterrupt("mine")
 
-    def look(job: JobRow, error: BaseException | None) -> BaseException | None:
+    def look(job: JobRow, error: BaseException | None) -> None:
         seen.append(error)
-        return error
 
     assert error_of(await execute(workers, extensions=ends(rude, look))) == "mine"
     assert isinstance(seen[0], KeyboardInterrupt)
 
 
-async def test_work_end_that_returns_no_error_at_all_fails_the_job(workers: Workers) -> None:
+async def test_work_end_that_returns_something_else_fails_the_job(workers: Workers) -> None:
     task_that(workers)
     update = await execute(workers, extensions=ends(lambda _job, _error: "fine"))
-    assert "returned str; return the error that counts, or None" in error_of(update)
+    assert "returned str; return None to leave the error as it is" in error_of(update)
 
 
 async def test_a_timeout_reaches_middleware_as_an_error_and_leaves_it_alone(

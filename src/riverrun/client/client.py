@@ -33,6 +33,7 @@ from riverrun.model.event import EventKind
 from riverrun.model.insert import InsertKeywords, InsertResult, insert_options
 from riverrun.model.job import JobRow
 from riverrun.model.queue import QueueConfig
+from riverrun.worker.current import recorded_output
 from riverrun.worker.registry import Workers
 from riverrun.worker.subscriptions import DEFAULT_BUFFER, Subscription, Subscriptions
 
@@ -98,7 +99,9 @@ class Client:
         self._stopping: asyncio.Task[int] | None = None
         self._stopped = asyncio.Event()
         self._stopped.set()
-        self.jobs = Jobs(self._asking, self.config.clock, self._cancelled_here)
+        self.jobs = Jobs(
+            self._asking, self.config.clock, self._cancelled_here, recorded_output=recorded_output
+        )
         self._served = ServedQueues(self.config)
         self.queues = Queues(self._asking, self.config.clock, self._served)
 

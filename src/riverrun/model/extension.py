@@ -24,7 +24,7 @@ import msgspec
 from riverrun.model.errors import ConfigurationError
 from riverrun.model.insert import InsertResult
 from riverrun.model.job import JobRow, JobState
-from riverrun.model.outcome import Cancel, Discard
+from riverrun.model.outcome import Cancel, Completed, Discard
 
 
 class JobInsertParams(msgspec.Struct, kw_only=True):
@@ -77,9 +77,8 @@ CallNext = Callable[[JobRow], Awaitable[None]]
 
 InsertBegin = Callable[[JobInsertParams], None]
 WorkBegin = Callable[[JobRow], Awaitable[None] | None]
-WorkEnd = Callable[
-    [JobRow, BaseException | None], Awaitable[BaseException | None] | BaseException | None
-]
+WorkEndResult = BaseException | Completed | None
+WorkEnd = Callable[[JobRow, BaseException | None], Awaitable[WorkEndResult] | WorkEndResult]
 PeriodicJobsStart = Callable[[Sequence[Any]], Awaitable[None] | None]
 MetricEmit = Callable[[Metric], None]
 InsertMany = Callable[[Sequence[JobInsertParams]], InsertSteps]
@@ -107,7 +106,9 @@ class WorkBeginHook:
 class WorkEndHook:
     """A function as a hook: called after each attempt with its error, or None.
 
-    It returns the error that counts from then on: the same, another, or None to let the job succeed.
+    It returns None to leave that as it is, an error (or raises one) that counts from then on, or
+    `Completed()` to let the job succeed. River's hook returns the error that counts, so that one that
+    forgets to would let every job succeed; ours has to say so.
     """
 
     work_end: WorkEnd

@@ -15,6 +15,7 @@ from typing import Any
 
 from riverrun.model.extension import CallNext, Extensions, Work, WorkEnd
 from riverrun.model.job import JobRow
+from riverrun.model.outcome import Completed
 from riverrun.worker.attempt import raise_result
 from riverrun.worker.context import Job
 from riverrun.worker.registry import Handler, work_middleware
@@ -92,15 +93,22 @@ async def _error_of(run: Run, job: Job[Any]) -> BaseException | None:
 
 
 async def _end(hook: WorkEnd, row: JobRow, error: BaseException | None) -> BaseException | None:
-    """The error that counts after `hook`: what it returns, or raises."""
+    """The error that counts after `hook`: the same, or what it returns or raises."""
     try:
         result = await awaited(hook(row, error))
     except GeneratorExit:
         raise
     except BaseException as raised:  # noqa: BLE001 - it is the attempt's error from now on
         return raised
-    if result is None or isinstance(result, BaseException):
-        return result
-    return TypeError(
-        f"work_end of {hook!r} returned {type(result).__name__}; return the error that counts, or None"
-    )
+    match result:
+        case None:
+            return error
+        case Completed():
+            return None
+        case BaseException():
+            return result
+        case _:
+            return TypeError(
+                f"work_end of {hook!r} returned {type(result).__name__}; return None to leave the "
+                f"error as it is, another error, or Completed() to let the job succeed"
+            )
