@@ -11,6 +11,7 @@ from riverrun.drivers.url import open_database
 from riverrun.maintenance.job_cleaner import JobRetention
 from riverrun.model.attempt_error import AttemptError
 from riverrun.model.codec import JobArgs
+from riverrun.model.cron import cron
 from riverrun.model.errors import (
     ConfigurationError,
     DatabaseDataError,
@@ -64,11 +65,15 @@ from riverrun.model.outcome import (
     JobSnooze,
     Snooze,
 )
+from riverrun.model.periodic import PeriodicJob
+from riverrun.model.periodic_jobs import PeriodicJobHandle
 from riverrun.model.queue import QueueConfig, QueueRow
 from riverrun.model.retry import DefaultRetryPolicy, RetryPolicy
+from riverrun.model.schedule import Schedule, every, never
 from riverrun.model.unique import UniqueOptions
 from riverrun.worker.context import CancelCause, Job, current_job
 from riverrun.worker.current import record_output, set_metadata
+from riverrun.worker.job_logs import JobLogs, job_logger
 from riverrun.worker.registry import Worker, Workers
 from riverrun.worker.subscriptions import Subscription
 
@@ -107,6 +112,7 @@ __all__ = [
     "JobCursor",
     "JobDiscard",
     "JobInsertParams",
+    "JobLogs",
     "JobPage",
     "JobRetention",
     "JobRow",
@@ -125,11 +131,14 @@ __all__ = [
     "NotFoundError",
     "OutcomeUnknownError",
     "PayloadError",
+    "PeriodicJob",
+    "PeriodicJobHandle",
     "PeriodicJobsStartHook",
     "QueueConfig",
     "QueueRow",
     "RetryPolicy",
     "RiverError",
+    "Schedule",
     "SchemaError",
     "Snooze",
     "StatementTimeoutError",
@@ -145,8 +154,12 @@ __all__ = [
     "WorkMiddleware",
     "Worker",
     "Workers",
+    "cron",
     "current_client",
     "current_job",
+    "every",
+    "job_logger",
+    "never",
     "open_database",
     "record_output",
     "set_metadata",

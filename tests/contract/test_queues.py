@@ -1,4 +1,4 @@
-"""Queues come and go while a client runs, and have metadata that every client hears of."""
+"""Queues come and go, whether a client runs, starts or stops."""
 
 import asyncio
 from dataclasses import dataclass
@@ -9,23 +9,17 @@ import pytest
 from riverrun import (
     ConfigurationError,
     DatabaseError,
-    EventKind,
     Job,
     JobState,
     LifecycleError,
     NotFoundError,
-    PayloadError,
     QueueConfig,
-    ValidationError,
     Workers,
     current_client,
 )
 from riverrun.drivers.statement import Database, Statement, nothing
-from riverrun.model.extension import JobStuckResult
-from riverrun.runtime.clock import ManualClock
 from tests.contract.conftest import MakeClient
-from tests.contract.helpers import event, queue_event
-from tests.support.operations import notifications_of, select
+from tests.contract.helpers import event
 
 
 @dataclass(frozen=True)
@@ -315,120 +309,6 @@ async def test_queues_that_come_and_go_among_inserts_stops_and_starts_do_no_harm
         await client.queues.add("queue0", 5)
         last = (await client.insert(Task(), queue="queue0", priority=4)).job
         await event(events, "job_completed", last.id)
-
-
-async def test_new_metadata_replaces_the_old_and_is_sent_as_the_json_it_is(
-    make_client: MakeClient, db: Database, database_url: str
-) -> None:
-    """Not as base64 (River 0.20.1, #834)."""
-    async with make_client(poll_only=True) as client:
-        before = await client.queues.get("default")
-        async with notifications_of(db, database_url) as messages:
-            await client.queues.update("default", metadata={"old": 1})
-            queue = await client.queues.update("default", metadata='{"limit": 3}')
-            touched = await client.queues.update("default")
-            await client.queues.update("default", metadata={})
-        assert queue.metadata == touched.metadata == {"limit": 3}
-        assert before.updated_at <= queue.updated_at <= touched.updated_at
-        assert (await client.queues.get("default")).metadata == {}
-    assert messages == [
-        ("river_control", f'{{"action":"metadata_changed","metadata":{text},"queue":"default"}}')
-        for text in ('{"old":1}', '{"limit": 3}', "{}")
-    ]
-
-
-async def test_metadata_of_an_unknown_queue_is_not_found(make_client: MakeClient) -> None:
-    client = make_client(queues={}, workers=None)
-    for metadata in (None, {"a": 1}):
-        with pytest.raises(NotFoundError, match="nowhere"):
-            await client.queues.update("nowhere", metadata=metadata)
-
-
-@pytest.mark.parametrize("metadata", ["", "[]", "null", "{", '{"a": NaN}', 3, ["a"]])
-async def test_metadata_that_is_no_json_object_is_refused(
-    make_client: MakeClient, metadata: Any
-) -> None:
-    async with make_client() as client:
-        with pytest.raises(PayloadError):
-            await client.queues.update("default", metadata=metadata)
-
-
-async def test_metadata_that_no_notification_can_carry_is_refused_by_name(
-    make_client: MakeClient, db: Database
-) -> None:
-    metadata = {"text": "x" * 8000}
-    async with make_client() as client:
-        if db.dialect.is_postgres:
-            with pytest.raises(ValidationError, match="'default' is too long"):
-                await client.queues.update("default", metadata=metadata)
-        else:
-            await client.queues.update("default", metadata=metadata)
-        assert await client.queues.update("default", metadata={"text": "short"})
-
-
-@pytest.mark.parametrize("queue", ["default", "*"])
-async def test_without_notifications_a_client_hears_its_own_pause_at_once(
-    make_client: MakeClient, queue: str
-) -> None:
-    """The clock stands still, so that no poll can help (in River "*" waits two seconds)."""
-    client = make_client(poll_only=True, clock=ManualClock())
-    async with client, client.subscribe() as events:
-        await client.queues.pause(queue)
-        await queue_event(events, EventKind.QUEUE_PAUSED)
-        await client.queues.update("default")
-        await client.queues.resume(queue)
-        await queue_event(events, EventKind.QUEUE_RESUMED)
-        job = (await client.insert(Task())).job
-        await event(events, "job_completed", job.id)
-
-
-async def test_without_notifications_a_client_cancels_its_own_jobs_at_once(
-    make_client: MakeClient, gate: Gate
-) -> None:
-    """River 0.40, #1245; the clock stands still, so that no poll can help."""
-    client = make_client(poll_only=True, clock=ManualClock())
-    async with client, client.subscribe() as events:
-        job = (await client.insert(Slow())).job
-        await gate.begun.wait()
-        await client.jobs.cancel(job.id)
-        await event(events, "job_cancelled", job.id)
-
-
-@pytest.mark.parametrize("poll_only", [False, True])
-async def test_a_queue_whose_row_is_deleted_is_worked_on(
-    make_client: MakeClient, db: Database, poll_only: bool
-) -> None:
-    async with make_client(poll_only=poll_only) as client, client.subscribe() as events:
-        await execute(db, "delete from river_queue")
-        job = (await client.insert(Task())).job
-        await event(events, "job_completed", job.id)
-        assert await select(db, "select 1 from river_queue") == []
-
-
-async def test_a_stuck_jobs_slot_may_be_given_to_another(
-    workers: Workers, make_client: MakeClient
-) -> None:
-    release = asyncio.Event()
-
-    @workers.job(timeout=0.01)
-    async def deaf() -> None:
-        while not release.is_set():
-            try:
-                await release.wait()
-            except asyncio.CancelledError:
-                continue
-
-    options: dict[str, Any] = {
-        "queues": {"default": 1},
-        "job_stuck_threshold": 0.01,
-        "job_stuck_handler": lambda _stuck: JobStuckResult(add_worker_slot=True),
-    }
-    async with make_client(**options) as client, client.subscribe() as events:
-        await client.insert(deaf.call(), max_attempts=1)
-        job = (await client.insert(Task())).job
-        await event(events, "job_completed", job.id)
-        release.set()
-        await event(events, "job_completed")
 
 
 async def execute(db: Database, sql: str) -> None:

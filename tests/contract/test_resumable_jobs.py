@@ -2,34 +2,19 @@
 
 import asyncio
 import json
+import re
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import pytest
 
-from riverrun import Cancel, Client, Job, JobRow, LifecycleError, Snooze, ValidationError, Workers
+from riverrun import Cancel, Job, LifecycleError, Snooze, ValidationError, Workers
 from riverrun.drivers.statement import Database
 from tests.contract.conftest import MakeClient
 from tests.contract.helpers import event
 from tests.support.operations import claim, select
-from tests.support.transactions import sync_transaction, transaction
-
-STEP = "river:resumable_step"
-CURSOR = "river:resumable_cursor"
-
-
-@dataclass(frozen=True)
-class Task:
-    kind: ClassVar[str] = "task"
-
-
-class AtOnce:
-    """A retry policy that waits for nothing."""
-
-    def next_retry(self, job: JobRow, now: Any) -> Any:
-        return now
+from tests.support.steps import CURSOR, STEP, AtOnce, Task, ends
 
 
 @pytest.fixture
@@ -41,13 +26,6 @@ def ran() -> list[Any]:
 def gone(db: Database) -> dict[str, None]:
     """How River says that no cursor is left: PostgreSQL keeps the null, SQLite drops the key."""
     return {CURSOR: None} if db.dialect.is_postgres else {}
-
-
-async def ends(client: Client, *kinds: str, **options: Any) -> list[JobRow]:
-    """The rows with the events of one job, which must be of these kinds."""
-    async with client.subscribe() as events:
-        job = (await client.insert(Task(), **options)).job
-        return [await event(events, kind, job.id) for kind in kinds]
 
 
 async def test_steps_that_an_earlier_attempt_completed_are_skipped(
@@ -224,6 +202,28 @@ async def test_a_completed_steps_cursor_does_not_come_back_beside_anothers(
     assert ran == [("a", None), ("a", {"a": 1}), ("b", None), ("b", {"b": 2})]
 
 
+async def test_the_trace_of_a_failed_step_is_of_the_users_code_alone(
+    workers: Workers, make_client: MakeClient
+) -> None:
+    @workers.job
+    def plain(job: Job[Any]) -> None:
+        job.step("b", int, "not a number")
+
+    @workers.job
+    async def coroutine(job: Job[Any]) -> None:
+        async def fail(cursor: object) -> None:
+            raise ValueError(cursor)
+
+        await job.step_cursor("a", fail)
+
+    async with make_client(retry_policy=AtOnce()) as client, client.subscribe() as events:
+        for call in (plain.call(), coroutine.call()):
+            await client.insert(call, max_attempts=1)
+            trace = (await event(events, "job_failed")).errors[0].trace
+            files = set(re.findall(r'File "([^"]+)"', trace))
+            assert files == {__file__}
+
+
 @pytest.mark.parametrize("first", ["step", "step_cursor"])
 async def test_a_duplicate_name_fails_the_attempt(
     workers: Workers, make_client: MakeClient, first: str
@@ -284,109 +284,6 @@ async def test_a_handler_on_a_thread_has_steps_too(
     async with make_client(retry_policy=AtOnce()) as client:
         await ends(client, "job_failed", "job_completed")
     assert ran == [True, 6, True, None, 7]
-
-
-async def test_a_checkpoint_commits_with_the_work_and_the_step_is_done(
-    workers: Workers, make_client: MakeClient, database_url: str, db: Database, ran: list[Any]
-) -> None:
-    @workers.work(Task)
-    async def work(job: Job[Task]) -> None:
-        async def charge() -> None:
-            ran.append("charge")
-            async with transaction(database_url) as tx:
-                row = await job.checkpoint(tx=tx)
-                ran.append((row.state, row.metadata[STEP]))
-            raise RuntimeError("after the commit")
-
-        await job.step("charge", charge)
-
-    async with make_client(retry_policy=AtOnce()) as client:
-        failed, done = await ends(client, "job_failed", "job_completed")
-    assert ran == ["charge", ("running", "charge")]
-    assert failed.metadata == done.metadata == {STEP: "charge"}
-
-
-async def test_a_checkpoint_that_is_rolled_back_did_not_happen(
-    workers: Workers, make_client: MakeClient, database_url: str, ran: list[Any]
-) -> None:
-    """River takes it for written, and the step would never be done."""
-
-    @workers.work(Task)
-    async def work(job: Job[Task]) -> None:
-        async def charge() -> None:
-            ran.append("charge")
-            async with transaction(database_url) as tx:
-                await job.checkpoint(tx=tx)
-                if job.attempt == 1:
-                    raise RuntimeError("rolled back")
-
-        job.step("before", ran.append, "before")
-        await job.step("charge", charge)
-
-    async with make_client(retry_policy=AtOnce()) as client:
-        failed, _ = await ends(client, "job_failed", "job_completed")
-    assert failed.metadata == {STEP: "before"}
-    assert ran == ["before", "charge", "charge"]
-
-
-async def test_a_checkpoint_with_a_cursor_is_where_the_step_goes_on(
-    workers: Workers, make_client: MakeClient, database_url: str, db: Database, ran: list[Any]
-) -> None:
-    """Even if nothing is written when the attempt ends, as when the process is killed."""
-    seen: list[JobRow] = []
-
-    @workers.work(Task)
-    async def work(job: Job[Task]) -> None:
-        async def batches(start: int) -> None:
-            for number in range(start, 3):
-                ran.append(number)
-                async with transaction(database_url) as tx:
-                    seen.append(await job.checkpoint(tx=tx, cursor=number + 1))
-                if number == job.attempt:
-                    raise RuntimeError("down")
-
-        await job.step_cursor("batches", batches, default=0)
-
-    async with make_client(retry_policy=AtOnce()) as client:
-        rows = await ends(client, "job_failed", "job_failed", "job_completed")
-    assert ran == [0, 1, 2]
-    assert [row.metadata[CURSOR] for row in seen] == [{"batches": n} for n in (1, 2, 3)]
-    assert rows[0].metadata == {STEP: "batches", CURSOR: {"batches": 2}}
-    assert rows[2].metadata == {STEP: "batches", CURSOR: {"batches": 3}}
-
-
-async def test_of_several_checkpoints_those_that_were_committed_count(
-    workers: Workers, make_client: MakeClient, database_url: str, ran: list[Any]
-) -> None:
-    @workers.work(Task)
-    def work(job: Job[Task]) -> None:
-        def batches(start: int) -> None:
-            for number in range(start, 3):
-                ran.append(number)
-                with sync_transaction(database_url) as tx:
-                    job.checkpoint_sync(tx=tx, cursor=number + 1)
-                    if number == job.attempt:
-                        raise RuntimeError("rolled back")
-
-        job.step_cursor("batches", batches, default=0)
-
-    async with make_client(retry_policy=AtOnce()) as client:
-        (failed, _) = await ends(client, "job_failed", "job_failed", max_attempts=2)
-    assert ran == [0, 1, 1, 2]
-    assert failed.metadata == {STEP: "batches", CURSOR: {"batches": 1}}
-
-
-async def test_a_checkpoint_belongs_in_a_step(
-    workers: Workers, make_client: MakeClient, database_url: str
-) -> None:
-    @workers.work(Task)
-    async def work(job: Job[Task]) -> None:
-        async with transaction(database_url) as tx:
-            await job.checkpoint(tx=tx)
-
-    async with make_client(retry_policy=AtOnce()) as client:
-        (failed,) = await ends(client, "job_failed", max_attempts=1)
-    assert failed.errors[0].error.startswith("not inside a resumable step; must be called from")
 
 
 async def test_outside_a_worker_there_are_no_steps(db: Database) -> None:

@@ -111,6 +111,7 @@ async def test_metadata_is_replaced_as_a_whole(db: Database) -> None:
     await upsert(db)
     await update(db, metadata='{"a": 1, "b": {"c": null}}')
     queue = await update(db, metadata='{"b": 2}', seconds=6)
+    assert queue is not None
     assert queue == await get(db)
     assert (queue.metadata, queue.created_at, queue.updated_at) == ({"b": 2}, NOW, later(6))
 
@@ -124,7 +125,7 @@ async def test_an_update_without_metadata_keeps_it_and_says_nothing(
         queue = await update(db, seconds=9)
     assert queue is not None
     assert (queue.metadata, queue.updated_at) == ({"a": 1}, later(9))
-    told = [('river_control', '{"action":"metadata_changed","metadata":{"a": 1},"queue":"mail"}')]
+    told = [("river_control", '{"action":"metadata_changed","metadata":{"a": 1},"queue":"mail"}')]
     assert messages == ([] if db.dialect.is_postgres else told)
 
 

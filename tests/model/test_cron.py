@@ -179,14 +179,18 @@ def test_the_fifth_year_counts_to_its_end() -> None:
 
 
 @pytest.mark.parametrize("size", [990, 1_000_000])
-@pytest.mark.parametrize("text", ["9", "*,", "0x", "@every 1", "@every 1h", "TZ=a", "* * * * *", " "])
+@pytest.mark.parametrize(
+    "text", ["9", "*,", "0x", "@every 1", "@every 1h", "TZ=a", "* * * * *", " "]
+)
 def test_long_nonsense_is_refused_at_once(text: str, size: int) -> None:
     with pytest.raises(ConfigurationError):
         cron(text + text[-1] * size)
 
 
 def test_an_expression_may_name_everything() -> None:
-    minutes, hours, days = (",".join(map(str, each)) for each in (range(60), range(24), range(1, 32)))
+    minutes, hours, days = (
+        ",".join(map(str, each)) for each in (range(60), range(24), range(1, 32))
+    )
     assert texts(f"{minutes} {hours} {days} * ?", "2026-01-01T00:00:30", 1) == ["2026-01-01 00:01"]
 
 

@@ -29,9 +29,7 @@ def test_handles_grow_and_are_never_given_again() -> None:
 
 def test_an_id_is_used_once() -> None:
     jobs = PeriodicJobs([job("a1")])
-    with pytest.raises(
-        ConfigurationError, match=r"^periodic job with ID already registered: a1$"
-    ):
+    with pytest.raises(ConfigurationError, match=r"^periodic job with ID already registered: a1$"):
         jobs.add_many([job("a1")])
     with pytest.raises(ConfigurationError, match="already registered: b1"):
         PeriodicJobs([job("b1"), job("b1")])
@@ -74,11 +72,16 @@ def test_watchers_hear_of_jobs_that_are_added() -> None:
 def test_changes_of_a_failed_start_are_undone() -> None:
     """Trap: a hook that adds jobs and fails would collide with itself at each further attempt."""
     jobs = PeriodicJobs([job("a1"), job("b1")])
-    for _ in range(2):
-        with pytest.raises(LookupError), jobs.staged():
+
+    def fail() -> None:
+        with jobs.staged():
             jobs.remove_by_id("a1")
             jobs.add_many([job("c1"), job("a1")])
             raise LookupError
+
+    for _ in range(2):
+        with pytest.raises(LookupError):
+            fail()
         assert ids(jobs) == ["a1", "b1"]
         assert list(jobs.snapshot()) == [1, 2]
 
@@ -93,10 +96,15 @@ def test_what_hooks_added_is_dropped_before_they_run_again() -> None:
 
 def test_others_may_change_jobs_while_hooks_run() -> None:
     jobs, elsewhere = PeriodicJobs(), contextvars.copy_context()
-    with pytest.raises(LookupError), jobs.staged():
-        jobs.add_many([job("from-hook")])
-        elsewhere.run(jobs.add_many, [job("from-elsewhere")])
-        raise LookupError
+
+    def fail() -> None:
+        with jobs.staged():
+            jobs.add_many([job("from-hook")])
+            elsewhere.run(jobs.add_many, [job("from-elsewhere")])
+            raise LookupError
+
+    with pytest.raises(LookupError):
+        fail()
     assert ids(jobs) == ["from-elsewhere"]
 
 

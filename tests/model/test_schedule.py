@@ -42,4 +42,4 @@ def test_after_the_end_of_the_calendar_there_is_no_next_time() -> None:
 
 def test_schedules_say_what_they_are() -> None:
     assert repr(never()) == "never()"
-    assert repr(every(1)) == "every(datetime.timedelta(seconds=1))"
+    assert repr(every("15m")) == "every(900)"

@@ -30,7 +30,10 @@ class Tick:
 
 
 def a_job(
-    name: str = "", schedule: Schedule | None = None, options: InsertOptions | None = None, **more: Any
+    name: str = "",
+    schedule: Schedule | None = None,
+    options: InsertOptions | None = None,
+    **more: Any,
 ) -> PeriodicJob:
     """A job that inserts a `Tick`, every 15 minutes unless it is said otherwise."""
     constructor = more.pop("constructor", lambda: Tick(name))

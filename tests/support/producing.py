@@ -40,11 +40,9 @@ class Rig:
     db: InterposedDatabase
     handle: DatabaseHandle
     producer: Producer
+    events: asyncio.Queue[Event]
     fetches: asyncio.Queue[int] = field(default_factory=asyncio.Queue[int])
-    events: asyncio.Queue[Event] = field(default_factory=asyncio.Queue[Event])
-    metadata: asyncio.Queue[tuple[str, str]] = field(
-        default_factory=asyncio.Queue[tuple[str, str]]
-    )
+    metadata: asyncio.Queue[tuple[str, str]] = field(default_factory=asyncio.Queue[tuple[str, str]])
 
     @property
     def fetch_count(self) -> int:
@@ -98,7 +96,8 @@ async def producing(
         if isinstance(metric, FetchCountMetric):
             rig.fetches.put_nowait(metric.count)
 
-    completer = Completer(handle, lambda event: rig.events.put_nowait(event), lambda: True)
+    events: asyncio.Queue[Event] = asyncio.Queue()
+    completer = Completer(handle, events.put_nowait, lambda: True)
     threads = ThreadPool(1)
     producer = Producer(
         ProducerOptions(**settings),
@@ -106,11 +105,11 @@ async def producing(
         Executor(workers, threads, handle.clock, executor or ExecutorOptions(), lambda: None),
         completer,
         notifier=notifier,
-        publish=lambda event: rig.events.put_nowait(event),
+        publish=events.put_nowait,
         metrics=metrics or Metrics([emit]),
         on_metadata=lambda queue, metadata: rig.metadata.put_nowait((queue, metadata)),
     )
-    rig = Rig(interposed, handle, producer)
+    rig = Rig(interposed, handle, producer, events)
     services = [*([notifier] if notifier is not None else []), completer]
     async with running([*services, producer] if start else services):
         yield rig

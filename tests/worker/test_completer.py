@@ -18,6 +18,7 @@ from riverrun.model.job import JobRow, JobState
 from riverrun.model.lifecycle import SUCCESS, JobUpdate
 from riverrun.runtime.clock import ManualClock, SystemClock
 from riverrun.runtime.handle import DatabaseHandle
+from riverrun.runtime.service import ServiceState
 from riverrun.runtime.threads import ThreadPool
 from riverrun.worker import completer as completer_module
 from riverrun.worker.completer import Completer, Completion
@@ -175,6 +176,26 @@ async def test_the_outcome_of_a_locked_row_can_be_superseded(
     await postgres.completer.stop()
     assert await state(postgres.db, row) is JobState.RUNNING
     assert postgres.events.empty()
+
+
+async def test_an_outcome_that_is_superseded_while_it_is_written_is_not_put_aside(
+    postgres: Made, postgres_database_url: str
+) -> None:
+    (row,) = await claimed(postgres.db)
+    looked = asyncio.Event()
+
+    async def supersede(name: str) -> None:
+        if name == "transact":
+            postgres.completer.supersede(row.id)
+            looked.set()
+
+    async with lock_held(postgres_database_url, row_lock(row)):
+        postgres.db.after = supersede
+        postgres.completer.add(done(row))
+        await looked.wait()
+        await get_all(postgres.db)
+        assert postgres.completer.waiting == 0
+    assert await state(postgres.db, row) is JobState.RUNNING
 
 
 async def test_the_newest_outcome_of_a_locked_row_counts(
@@ -341,6 +362,7 @@ async def test_the_completer_rests_when_its_only_outcome_was_superseded(
     it.completer.supersede(row.id)
     await calls_of_a_while(monkeypatch)
     assert await calls_of_a_while(monkeypatch) == at_rest
+    assert it.completer.state is ServiceState.RUNNING
 
 
 async def calls_of_a_while(monkeypatch: pytest.MonkeyPatch) -> int:

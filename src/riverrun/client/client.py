@@ -15,6 +15,7 @@ from riverrun.client.config import Config, seconds
 from riverrun.client.inserter import with_options
 from riverrun.client.inserting import Inserting
 from riverrun.client.jobs import Jobs
+from riverrun.client.periodic_jobs import PeriodicJobsBundle
 from riverrun.client.queues import Queues
 from riverrun.client.served_queues import ServedQueues
 from riverrun.client.worker_half import WorkerHalf
@@ -32,6 +33,7 @@ from riverrun.model.errors import ConfigurationError, LifecycleError
 from riverrun.model.event import EventKind
 from riverrun.model.insert import InsertKeywords, InsertResult, insert_options
 from riverrun.model.job import JobRow
+from riverrun.model.periodic_jobs import PeriodicJobs
 from riverrun.model.queue import QueueConfig
 from riverrun.worker.current import recorded_output
 from riverrun.worker.registry import Workers
@@ -93,6 +95,7 @@ class Client:
         self._extensions = self.config.extensions()
         self._inserting = Inserting(self.config, self._asking, self._extensions, self._wake)
         self._subscriptions = Subscriptions()
+        self._periodic_jobs = PeriodicJobs(self.config.periodic_jobs)
         self._half: WorkerHalf | None = None
         self._lock = asyncio.Lock()
         self._starting: asyncio.Task[None] | None = None
@@ -103,6 +106,7 @@ class Client:
             self._asking, self.config.clock, self._cancelled_here, recorded_output=recorded_output
         )
         self._served = ServedQueues(self.config)
+        self.periodic_jobs = PeriodicJobsBundle(self.config, self._periodic_jobs)
         self.queues = Queues(self._asking, self.config.clock, self._served)
 
     @property
@@ -180,8 +184,9 @@ class Client:
             )
         self.config.check_kinds()
         async with self._lock:
-            if self._half is not None:
+            if self._half is not None and self._half.alive:
                 return
+            await self._clear_away()
             self._starting = asyncio.create_task(self._start())
             try:
                 await asyncio.wait({self._starting})
@@ -261,6 +266,7 @@ class Client:
             self._asking,
             self._subscriptions,
             inserting=self._inserting,
+            periodic_jobs=self._periodic_jobs,
             extensions=self._extensions,
             served=self._served,
             enter=lambda: set_current_client(self),
@@ -268,6 +274,14 @@ class Client:
         await half.start()
         self._half = half
         self._stopped.clear()
+
+    async def _clear_away(self) -> None:
+        """End what is left of a start whose parts died, perhaps as user code cancelled every task."""
+        if self._half is not None:
+            logger.error("parts of client %s have died; starting anew", self.id)
+            self._half.limit_stop(0, seconds(self.config.hard_stop_timeout))
+            await self._half.stop()
+            self._half = None
 
     async def _stop(self) -> int:
         """In a task of the client's own: a caller who gives up waiting leaves it whole."""

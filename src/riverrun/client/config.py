@@ -13,6 +13,7 @@ from riverrun.model.duration import Duration, parse_duration
 from riverrun.model.errors import ConfigurationError, RiverError, ValidationError
 from riverrun.model.extension import ErrorHandler, Extensions, JobStuckHandler
 from riverrun.model.names import check_max_attempts, check_queue
+from riverrun.model.periodic import PeriodicJob
 from riverrun.model.queue import QueueConfig
 from riverrun.model.retry import DefaultRetryPolicy, RetryPolicy
 from riverrun.model.schedule import Schedule
@@ -65,7 +66,7 @@ class Config:
     """Extensions around inserts and attempts, the first outermost."""
     plugins: Sequence[object] = ()
     """Extensions that are both, called before the hooks and around the middleware."""
-    periodic_jobs: Sequence[Any] = ()
+    periodic_jobs: Sequence[PeriodicJob] = ()
     """Jobs to insert on a schedule, by whichever client leads: give all clients the same ones."""
     retry_policy: RetryPolicy = field(default_factory=DefaultRetryPolicy)
     """When a failed job is tried again; River's by default: errors to the power of four, in seconds."""

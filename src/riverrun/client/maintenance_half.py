@@ -9,6 +9,7 @@ from riverrun.maintenance.job_cleaner import JobCleaner, JobCleanerOptions
 from riverrun.maintenance.job_rescuer import JobRescuer, JobRescuerOptions, UnknownKinds
 from riverrun.maintenance.job_scheduler import JobScheduler
 from riverrun.maintenance.notification_cleaner import NotificationCleaner
+from riverrun.maintenance.periodic_job_enqueuer import PeriodicJobEnqueuer
 from riverrun.maintenance.queue_cleaner import QueueCleaner
 from riverrun.maintenance.reindexer import (
     EveryMidnight,
@@ -26,7 +27,8 @@ LONGEST_STAGGER = 1.0
 
 
 class MaintenanceHalf:
-    """Knows what the services need. `wake` tells the producers of this process that there are jobs.
+    """Knows what the services need. `wake` tells the producers of this process that there are jobs;
+    `enqueuer` makes the service that inserts periodic jobs.
 
     What has to outlive a term is kept here: which batches turned out to be too large, and which
     indexes could not be rebuilt.
@@ -37,12 +39,15 @@ class MaintenanceHalf:
         config: Config,
         db: DatabaseHandle,
         policy: KindPolicy,
+        *,
         wake: Callable[[set[str]], None],
+        enqueuer: Callable[[], PeriodicJobEnqueuer],
     ) -> None:
         self._config = config
         self._db = db
         self._policy = policy
         self._wake = wake
+        self._enqueuer = enqueuer
         self._breakers: dict[type[Service], BatchBreaker] = {}
         self._reindexer_memory = ReindexerMemory()
 
@@ -51,7 +56,13 @@ class MaintenanceHalf:
         scheduler = JobScheduler(
             self._db, breaker=self._breaker(JobScheduler), on_scheduled=self._wake
         )
-        others = [self._rescuer(), self._cleaner(), *self._other_cleaners(), self._reindexer()]
+        others = [
+            self._rescuer(),
+            self._cleaner(),
+            *self._other_cleaners(),
+            self._reindexer(),
+            self._enqueuer(),
+        ]
         for service in others:
             service.first_pause = random.uniform(0, LONGEST_STAGGER)  # noqa: S311
         return [scheduler, *others]

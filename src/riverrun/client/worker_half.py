@@ -19,10 +19,12 @@ from riverrun.client.config import Config, seconds
 from riverrun.client.inserting import Inserting
 from riverrun.client.maintenance_half import MaintenanceHalf
 from riverrun.client.served_queues import ServedQueues
-from riverrun.model.errors import ConfigurationError
+from riverrun.maintenance.periodic_job_enqueuer import PeriodicJobEnqueuer
+from riverrun.model.errors import ConfigurationError, LifecycleError
 from riverrun.model.event import Event
 from riverrun.model.extension import Extensions
 from riverrun.model.notification import CANCEL, ControlMessage
+from riverrun.model.periodic_jobs import PeriodicJobs
 from riverrun.runtime.elector import Elector
 from riverrun.runtime.groups import start_all
 from riverrun.runtime.handle import DatabaseHandle
@@ -58,6 +60,7 @@ class WorkerHalf:
         subscriptions: Subscriptions,
         *,
         inserting: Inserting,
+        periodic_jobs: PeriodicJobs,
         extensions: Extensions,
         served: ServedQueues,
         enter: Callable[[], None],
@@ -65,6 +68,7 @@ class WorkerHalf:
         self._config = config
         self._subscriptions = subscriptions
         self._served = served
+        self._is_stopping = False
         self._left_behind = 0
         self._escalation: asyncio.Task[None] | None = None
         self._end: float | None = None
@@ -88,7 +92,15 @@ class WorkerHalf:
         self.producers = Producers(served.names, self._producer)
         served.attach(self.producers)
         self._completer.on_room = self.producers.wake_all
-        maintenance = MaintenanceHalf(config, self._db, self._kind_policy(), self.wake)
+        maintenance = MaintenanceHalf(
+            config,
+            self._db,
+            self._kind_policy(),
+            wake=self.wake,
+            enqueuer=lambda: PeriodicJobEnqueuer(
+                self._db, periodic_jobs, inserting, extensions.periodic_jobs_start
+            ),
+        )
         self.elector = None if config.leader_election_disabled else self._elector(maintenance)
 
     def _kind_policy(self) -> WorkersKindPolicy:
@@ -117,6 +129,7 @@ class WorkerHalf:
 
         What the database keeps waiting longer than that is left to the end of its connections.
         """
+        self._is_stopping = True
         *others, producers = self._services()
         try:
             await self._stop_producers(producers)
@@ -142,12 +155,15 @@ class WorkerHalf:
 
     async def wait(self) -> None:
         """Return when stopped; raise what ended a part that should have gone on."""
-        waits = [asyncio.ensure_future(service.wait()) for service in self._services()]
-        done, pending = await asyncio.wait(waits, return_when=asyncio.FIRST_EXCEPTION)
-        for wait in pending:
-            wait.cancel()
-        for wait in done:
-            wait.result()
+        running = self._services()
+        while running:
+            ended = await _wait_for_one(running)
+            if ended and not self._is_stopping:
+                raise LifecycleError(
+                    f"{ended[0].name} ended although nobody stopped client {self._config.id}: "
+                    f"something cancels tasks that are not its own"
+                )
+            running = [service for service in running if service not in ended]
 
     def limit_stop(self, soft: float | None, hard: float) -> None:
         """From now on jobs get `soft` seconds to end (None: for ever), then `hard` more.
@@ -230,6 +246,20 @@ class WorkerHalf:
             LeaderScope(maintenance.services).on_change,
             self._notifier,
         )
+
+
+async def _wait_for_one(services: list[Service]) -> list[Service]:
+    """Wait until some have ended, and raise what they raised; none if our own tasks were cancelled."""
+    waits = [asyncio.ensure_future(service.wait()) for service in services]
+    try:
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        done = [wait for wait in waits if wait.done() and not wait.cancelled()]
+        for wait in waits:
+            wait.cancel()
+    for wait in done:
+        wait.result()
+    return [service for service in services if service.state is ServiceState.IDLE]
 
 
 async def _stop_until(end: float, service: Service) -> None:

@@ -172,7 +172,7 @@ class PeriodicJobEnqueuer(PeriodicService):
         pause = backoff(failures, reset=None, cap=LONGEST_RETRY, random=self._draw)
         self._agenda.hold(firings, self._clock.monotonic() + pause)
         logger.error(
-            "%s: %d jobs could not be inserted (%s first), number %d in a row, next in %.1f s: %s: %s",
+            "%s: %d jobs could not be inserted (first %s), number %d in a row, next in %.1f s: %s: %s",
             self.name, len(firings), firings[0].job.label, failures, pause,
             type(error).__name__, error, exc_info=error if failures == 1 else None,
         )  # fmt: skip

@@ -38,7 +38,7 @@ class IntervalSchedule:
         return time.astimezone(after.tzinfo)
 
     def __repr__(self) -> str:
-        return f"every({self.interval!r})"
+        return f"every({self.interval.total_seconds():g})"
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ says nothing about args. River, whose rules and texts these are, never compares 
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar, Unpack, overload
+from typing import Any, Generic, TypeVar, Unpack, cast, overload
 
 from riverrun.client.client import Client
 from riverrun.model.codec import ArgsCodec, codec_for
@@ -220,10 +220,10 @@ def _wanted(job: Any) -> _Wanted:
         case BaseFunctionJob():
             return _Wanted(job.kind, job.codec)
         case type():
-            codec: ArgsCodec[Any] = codec_for(job)
+            codec: ArgsCodec[Any] = codec_for(job)  # pyright: ignore[reportUnknownArgumentType]
             return _Wanted(codec.kind, codec)
         case _:
-            codec = codec_for(type(job))
+            codec = codec_for(cast("type[object]", type(job)))
             return _Wanted(codec.kind, codec, job)
 
 

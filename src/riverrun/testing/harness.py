@@ -67,8 +67,8 @@ class Harness:
         clock: ManualClock | None = None,
         **options: Any,
     ) -> None:
-        self.clock = clock or _present()
-        self._loan = ExitStack()
+        self.clock = clock or present_clock()
+        self._loan: ExitStack | None = None
         self._begin(Client(database, clock=self.clock, **options))
 
     @classmethod
@@ -88,16 +88,17 @@ class Harness:
         runs.
         """
         harness = object.__new__(cls)
-        harness.clock = clock or _present()
-        harness._loan = ExitStack()  # noqa: SLF001 - a constructor as well
+        harness.clock = clock or present_clock()
+        harness._loan = ExitStack()
         loan = inside.lent(client, database, clock=harness.clock, **options)
-        harness._loan.enter_context(loan)  # noqa: SLF001
-        harness._begin(client)  # noqa: SLF001
+        harness._loan.enter_context(loan)
+        harness._begin(client)
         return harness
 
     def _begin(self, client: Client) -> None:
         self.client = client
         self._bench: Workbench | None = None
+        self._is_returned = False
         self._periodic = PeriodicInserts(client, self.clock)
 
     async def __aenter__(self) -> Self:
@@ -117,10 +118,14 @@ class Harness:
         bench, self._bench = self._bench, None
         if bench is not None:
             bench.close()
+        if self._is_returned:
+            return
         try:
             await self.client.close()
         finally:
-            self._loan.close()
+            if self._loan is not None:
+                self._loan.close()
+                self._is_returned = True
 
     async def work_one(self) -> WorkResult | None:
         """Work the most urgent job that is due; None if none is.
@@ -244,8 +249,8 @@ class Harness:
         return min((time for time in times if time is not None and time > now), default=None)
 
 
-def _present() -> ManualClock:
-    """In milliseconds, since SQLite keeps no more: a time that is stored is a time on the clock."""
+def present_clock() -> ManualClock:
+    """A clock that begins now, at a whole millisecond, since SQLite keeps no more."""
     now = datetime.now(UTC)
     return ManualClock(now.replace(microsecond=now.microsecond // 1000 * 1000))
 

@@ -32,8 +32,8 @@ def inserting(client: Client) -> Inserting:
 
 def periodic_jobs(client: Client) -> PeriodicJobs:
     """The registry of the client's periodic jobs."""
-    found = vars(client).get("_periodic_jobs")
-    return found if isinstance(found, PeriodicJobs) else PeriodicJobs(client.config.periodic_jobs)
+    held = (part for part in vars(client).values() if isinstance(part, PeriodicJobs))
+    return next(held, None) or PeriodicJobs(client.config.periodic_jobs)
 
 
 def handle(client: Client) -> DatabaseHandle:

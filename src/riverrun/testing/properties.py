@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from difflib import get_close_matches
-from typing import Any, TypedDict
+from typing import Any, TypedDict, cast
 
 from riverrun.model.errors import ValidationError
 from riverrun.model.insert import as_utc
@@ -90,7 +90,7 @@ def _checked(name: str, value: Any, *, milliseconds: bool) -> Any:
         case datetime():
             return _as_stored(as_utc(value, name), milliseconds=milliseconds)
         case tuple():
-            return list(value)  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
+            return [*value]  # pyright: ignore[reportUnknownVariableType]
         case _:
             return value
 
@@ -103,7 +103,8 @@ def _metadata(row: JobRow, expected: Any) -> Any:
     """Of the metadata what is asked for."""
     if not isinstance(expected, Mapping):
         return row.metadata
-    return {key: row.metadata[key] for key in expected if key in row.metadata}
+    stored = row.metadata
+    return {key: stored[key] for key in cast("Mapping[str, Any]", expected) if key in stored}
 
 
 def _text(value: object) -> str:

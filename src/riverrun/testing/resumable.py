@@ -26,6 +26,5 @@ def resumable_step_at_cursor(
         {'river:resumable_step': 'pages', 'river:resumable_cursor': {'pages': 7}}
     """
     given = dict(metadata or {})
-    cursors = given.get(CURSOR_KEY)
-    known: Mapping[str, Any] = cursors if isinstance(cursors, Mapping) else {}
-    return {**given, STEP_KEY: step, CURSOR_KEY: {**known, step: cursor}}
+    cursors: dict[str, Any] = given.get(CURSOR_KEY) or {}
+    return {**given, STEP_KEY: step, CURSOR_KEY: {**cursors, step: cursor}}

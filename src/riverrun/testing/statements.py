@@ -1,5 +1,9 @@
-"""What only tests ask of a database: to claim one job whatever its state, and which is due next."""
+"""What only tests ask of a database: to claim one job whatever its state, and what is due next.
 
+They stand here and not with the other statements, since no client ever sends them.
+"""
+
+import re
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
@@ -8,7 +12,7 @@ import msgspec
 
 from riverrun.drivers.dialect import Bound, Dialect
 from riverrun.drivers.operations import Operations
-from riverrun.drivers.operations.base import first_value
+from riverrun.drivers.operations.base import Read, first_value
 from riverrun.drivers.rows import first_row, job_reader, time_reader
 from riverrun.drivers.statement import Row, Script, Statement
 from riverrun.model.errors import NotFoundError
@@ -17,7 +21,51 @@ from riverrun.model.job import JobRow
 MAX_ATTEMPTED_BY = 100
 """Clients that a row remembers; River's number."""
 
-Pieces = list[str | Bound]
+_NOW = {
+    True: "coalesce(:now::timestamptz, now())",
+    False: "coalesce(:now, strftime('%Y-%m-%d %H:%M:%f', 'now'))",
+}
+_NAMES = {
+    True: ":names::text[]",
+    False: "jsonb(:names)",
+}
+_OF_KINDS = {
+    True: "kind = any(:kinds::text[])",
+    False: "kind in (select value from json_each(:kinds))",
+}
+"""By whether the database is PostgreSQL."""
+
+_CLAIM = """\
+update /*schema*/river_job
+set
+    state = 'running',
+    attempt = attempt + 1,
+    attempted_at = {now},
+    attempted_by = {names},
+    finalized_at = null
+where id = :id
+returning /*job*/ *"""
+
+_NEXT_DUE_QUEUE = """\
+select queue
+from /*schema*/river_job
+where state = 'available'
+    and scheduled_at <= {now}
+    and {of_kinds}
+    and not exists (
+        select 1
+        from /*schema*/river_queue
+        where name = river_job.queue and paused_at is not null
+    )
+order by priority, scheduled_at, id
+limit 1"""
+
+_NEXT_TIME = """\
+select min(scheduled_at)
+from /*schema*/river_job
+where state in ('available', 'retryable', 'scheduled') and scheduled_at > {now}"""
+
+_PARAMETER = re.compile(r"(?<![:\w]):([a-z]+)")
 
 
 def claim(dialect: Dialect, job_id: int, client_id: str, now: datetime | None) -> Script[JobRow]:
@@ -25,7 +73,10 @@ def claim(dialect: Dialect, job_id: int, client_id: str, now: datetime | None) -
     row: JobRow | None = yield Operations(dialect).jobs.get(job_id)
     if row is None:
         raise NotFoundError(f"job {job_id} does not exist")
-    claimed: JobRow = yield _claim(dialect, row, client_id, now)
+    names = [*row.attempted_by, client_id][-MAX_ATTEMPTED_BY:]
+    read = first_row(job_reader(dialect))
+    values = {"id": job_id, "names": _list(dialect, names), "now": now}
+    claimed: JobRow = yield _statement(dialect, "claim_job", _CLAIM, read, values)
     return claimed
 
 
@@ -36,15 +87,8 @@ def next_due_queue(
 
     Only jobs of `kinds` count, if they are given.
     """
-    pieces: Pieces = [
-        "select queue\nfrom /*schema*/river_job\nwhere state = 'available'\n    and scheduled_at <= ",
-        *_time(dialect, now),
-        "\n    and not exists (\n        select 1\n        from /*schema*/river_queue\n"
-        "        where name = river_job.queue and paused_at is not null\n    )\n",
-        *_of_kinds(dialect, kinds),
-        "order by priority, scheduled_at, id\nlimit 1",
-    ]
-    return Statement("next_due_queue", *dialect.build(pieces), first_value)
+    values = {"now": now, "kinds": None if kinds is None else _list(dialect, kinds)}
+    return _statement(dialect, "next_due_queue", _NEXT_DUE_QUEUE, first_value, values)
 
 
 def next_time(dialect: Dialect, after: datetime) -> Statement[datetime | None]:
@@ -54,53 +98,22 @@ def next_time(dialect: Dialect, after: datetime) -> Statement[datetime | None]:
     def read(rows: Sequence[Row]) -> datetime | None:
         return None if rows[0][0] is None else read_time(rows[0][0])
 
-    pieces: Pieces = [
-        "select min(scheduled_at)\nfrom /*schema*/river_job\n"
-        "where state in ('available', 'retryable', 'scheduled')\n    and scheduled_at > ",
-        *_time(dialect, after),
-    ]
-    return Statement("next_time", *dialect.build(pieces), read)
+    return _statement(dialect, "next_time", _NEXT_TIME, read, {"now": after})
 
 
-def _claim(
-    dialect: Dialect, row: JobRow, client_id: str, now: datetime | None
-) -> Statement[JobRow | None]:
-    attempted_by = [*row.attempted_by, client_id][-MAX_ATTEMPTED_BY:]
-    pieces: Pieces = [
-        "update /*schema*/river_job\nset\n    state = 'running',\n    attempt = ",
-        *_cast(dialect, row.attempt + 1, "smallint"),
-        ",\n    attempted_at = ",
-        *_time(dialect, now),
-        ",\n    attempted_by = ",
-        *_list(dialect, attempted_by),
-        ",\n    finalized_at = null\nwhere id = ",
-        *_cast(dialect, row.id, "bigint"),
-        "\nreturning /*job*/ *",
-    ]
-    return Statement("claim_job", *dialect.build(pieces), first_row(job_reader(dialect)))
+def _statement(
+    dialect: Dialect, name: str, template: str, read: Read[Any], values: dict[str, Any]
+) -> Statement[Any]:
+    """The template in the words of the dialect, with a parameter wherever a value's name stands."""
+    postgres = dialect.is_postgres
+    of_kinds = "true" if values.get("kinds") is None else _OF_KINDS[postgres]
+    text = template.format(now=_NOW[postgres], names=_NAMES[postgres], of_kinds=of_kinds)
+    pieces: list[str | Bound] = []
+    for place, part in enumerate(_PARAMETER.split(text)):
+        pieces.append(Bound(values[part]) if place % 2 else part)
+    sql, params = dialect.build(pieces)
+    return Statement(name, sql, params, read)
 
 
-def _time(dialect: Dialect, now: datetime | None) -> Pieces:
-    if dialect.is_postgres:
-        return ["coalesce(", Bound(now), "::timestamptz, now())"]
-    return ["coalesce(", Bound(now), ", strftime('%Y-%m-%d %H:%M:%f', 'now'))"]
-
-
-def _cast(dialect: Dialect, value: Any, type_: str) -> Pieces:
-    return [Bound(value), f"::{type_}" if dialect.is_postgres else ""]
-
-
-def _list(dialect: Dialect, values: Sequence[str]) -> Pieces:
-    if dialect.is_postgres:
-        return [Bound(list(values)), "::text[]"]
-    return ["jsonb(", Bound(msgspec.json.encode(values).decode()), ")"]
-
-
-def _of_kinds(dialect: Dialect, kinds: Sequence[str] | None) -> Pieces:
-    if kinds is None:
-        return []
-    if dialect.is_postgres:
-        return ["    and kind = any(", *_list(dialect, kinds), ")\n"]
-    return [
-        "    and kind in (select value from json_each(", *_list(dialect, kinds), "))\n",
-    ]  # fmt: skip
+def _list(dialect: Dialect, values: Sequence[str]) -> Any:
+    return list(values) if dialect.is_postgres else msgspec.json.encode(values).decode()

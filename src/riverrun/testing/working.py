@@ -193,7 +193,7 @@ class Workbench:
         await self._db.run(self._ending(row, update))
         job = await self._db.run(self._db.operations.jobs.get(row.id))
         kind = None if job is None else event_for(job.state, update.reason)
-        if job is None or kind is None or job.attempted_at != row.attempted_at:
+        if job is None or kind is None or not _is_same_attempt(row, job):
             raise AssertionError(
                 f"nothing was completed: while job {row.id} ({row.kind}) ran, "
                 f"{'it was deleted' if job is None else 'another attempt at it was begun'}"
@@ -228,6 +228,15 @@ async def _handle(client: Client, tx: object | None) -> DatabaseHandle:
         return inside.handle(client)
     connection = OneConnection(inside.asking(client).database, tx)
     return DatabaseHandle(connection, Operations(connection.dialect), client.config.clock)
+
+
+def _is_same_attempt(claimed: JobRow, stored: JobRow) -> bool:
+    """A snooze or an interruption gives the attempt back."""
+    uncounted = claimed.attempt - 1
+    return (
+        stored.attempted_at == claimed.attempted_at
+        and uncounted <= stored.attempt <= claimed.attempt
+    )
 
 
 def _workers(config: Config) -> Workers:

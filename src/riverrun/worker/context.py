@@ -304,18 +304,12 @@ class Job(Generic[A]):
         attempt; `NotFoundError` if it was deleted.
         """
         steps, own_row = self._context.steps, self._context.own_row
-        checkpoint = steps.checkpoint(cursor)
-        row = await own_row.checkpoint(tx, checkpoint)
-        steps.checkpointed(checkpoint)
-        return row
+        return await own_row.checkpoint(tx, steps.checkpoint(cursor))
 
     def checkpoint_sync(self, *, tx: object, cursor: Any = NO_CURSOR) -> JobRow:
         """`checkpoint` for handlers on threads, with a synchronous connection."""
         steps, own_row = self._context.steps, self._context.own_row
-        checkpoint = steps.checkpoint(cursor)
-        row = own_row.checkpoint_sync(tx, checkpoint)
-        steps.checkpointed(checkpoint)
-        return row
+        return own_row.checkpoint_sync(tx, steps.checkpoint(cursor))
 
     async def complete(self, *, tx: object) -> JobRow:
         """Complete the job in the transaction `tx`, with the metadata and output set so far.

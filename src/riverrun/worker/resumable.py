@@ -36,7 +36,6 @@ class Checkpoint(NamedTuple):
 
     step: str
     cursors: Mapping[str, Any]
-    cursor: Any = NO_CURSOR
 
 
 class Progress:
@@ -82,27 +81,24 @@ class Progress:
         self._before.pop(name, None)
 
     def checkpoint(self, cursor: Any = NO_CURSOR) -> Checkpoint:
-        """What to write for the step that is running; raises outside a step."""
+        """What to write for the step that is running; raises outside a step.
+
+        From now on it is in doubt: the write may fail or be given up, and its transaction end anyhow.
+        """
         if self._running is None:
             raise LifecycleError(
                 "not inside a resumable step; must be called from within job.step or "
                 "job.step_cursor"
             )
         name, _ = self._running
-        if cursor is NO_CURSOR:
-            return Checkpoint(name, dict(self._cursors))
-        value = _as_json(cursor)
-        return Checkpoint(name, {**self._cursors, self._cursor_step(): value}, value)
-
-    def checkpointed(self, checkpoint: Checkpoint) -> None:
-        """It was written, in a transaction whose end is not known yet."""
-        name = checkpoint.step
+        if cursor is not NO_CURSOR:
+            value = _as_json(cursor)
+            self._before.setdefault(self._cursor_step(), self.cursor(name))
+            self._cursors[name] = value
         self._checkpoint = name
         self._checkpointed = True
-        self._in_row = _union(self._in_row, checkpoint.cursors)
-        if checkpoint.cursor is not NO_CURSOR:
-            self._before.setdefault(name, self.cursor(name))
-            self._cursors[name] = checkpoint.cursor
+        self._in_row = _union(self._in_row, self._cursors)
+        return Checkpoint(name, dict(self._cursors))
 
     @property
     def in_doubt(self) -> bool:

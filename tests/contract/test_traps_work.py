@@ -1,0 +1,145 @@
+"""Traps of working jobs that other ports of River fell into, on both databases."""
+
+import json
+import logging
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, ClassVar
+
+import pytest
+
+from riverrun import Cancel, Job, JobCancel, JobRow, JobState, Snooze, Workers
+from riverrun.drivers.statement import Database
+from tests.contract.conftest import MakeClient
+from tests.contract.helpers import event
+from tests.support.operations import select
+
+
+@dataclass(frozen=True)
+class Task:
+    kind: ClassVar[str] = "task"
+    name: str = ""
+
+
+class Hourly:
+    """A client's own retry policy."""
+
+    def next_retry(self, job: JobRow, now: datetime) -> datetime:
+        return now + timedelta(hours=1)
+
+
+async def test_a_snooze_of_no_time_is_a_snooze(workers: Workers, make_client: MakeClient) -> None:
+    """Trap 15.3: it was told as a failure; and it costs neither attempts nor their limit."""
+
+    @workers.work(Task)
+    async def work(job: Job[Task]) -> Snooze | None:
+        return None if job.metadata.get("snoozes") == 2 else Snooze(0)
+
+    async with make_client() as client, client.subscribe() as events:
+        await client.insert(Task(), max_attempts=1)
+        snoozed = [await event(events, "job_snoozed") for _ in range(2)]
+        done = await event(events, "job_completed")
+    assert [(job.state, job.attempt, job.max_attempts) for job in snoozed] == [
+        (JobState.AVAILABLE, 0, 1)
+    ] * 2
+    assert (done.attempt, done.max_attempts, done.errors, done.metadata) == (
+        1, 1, [], {"snoozes": 2}
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("how", ["returned", "raised", "nothing in it"])
+async def test_a_cancel_needs_no_reason(
+    workers: Workers, make_client: MakeClient, how: str
+) -> None:
+    """Trap 15.3: `JobCancel(nil)` crashed."""
+
+    @workers.work(Task)
+    async def work(job: Job[Task]) -> Cancel:
+        if how == "raised":
+            raise JobCancel
+        return Cancel() if how == "returned" else Cancel(None)
+
+    async with make_client() as client, client.subscribe() as events:
+        await client.insert(Task())
+        job = await event(events, "job_cancelled")
+    assert (job.state, len(job.errors)) == (JobState.CANCELLED, 1)
+    assert job.errors[0].error.startswith("JobCancelError")
+
+
+async def test_the_clients_own_policy_says_when_to_retry_from_now(
+    workers: Workers, make_client: MakeClient
+) -> None:
+    """Trap 15.3: counted from now, not from the beginning of the attempt."""
+    failed_at: list[datetime] = []
+
+    @workers.work(Task)
+    async def work(job: Job[Task]) -> None:
+        failed_at.append(datetime.now(UTC))
+        raise ValueError("no")
+
+    async with make_client(retry_policy=Hourly()) as client, client.subscribe() as events:
+        await client.insert(Task())
+        job = await event(events, "job_failed")
+    assert job.state is JobState.RETRYABLE
+    assert job.attempted_at is not None
+    assert job.scheduled_at > job.attempted_at + timedelta(hours=1)
+
+
+async def test_a_failure_is_logged_at_info_with_its_error(
+    workers: Workers, make_client: MakeClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Trap 15.3: failures of jobs are no errors of the client, and the whole error is attached."""
+    caplog.set_level(logging.INFO)
+    error = ValueError("no such customer")
+
+    @workers.work(Task)
+    async def work(job: Job[Task]) -> None:
+        raise error
+
+    async with make_client() as client, client.subscribe() as events:
+        await client.insert(Task(), max_attempts=1)
+        await event(events, "job_failed")
+    assert [record for record in caplog.records if record.levelno > logging.INFO] == []
+    attached = [record for record in caplog.records if record.exc_info]
+    assert [record.exc_info and record.exc_info[1] for record in attached] == [error]
+    assert attached[0].levelno == logging.INFO
+
+
+async def test_an_error_is_stored_as_every_other_client_reads_it(
+    workers: Workers, make_client: MakeClient, db: Database
+) -> None:
+    """Traps storage 5 and 6: four keys of the right types, and a time with its zone."""
+
+    @workers.work(Task)
+    async def work(job: Job[Task]) -> None:
+        raise ValueError("no")
+
+    async with make_client() as client, client.subscribe() as events:
+        await client.insert(Task(), max_attempts=1)
+        await event(events, "job_failed")
+    column = "errors[1]::text" if db.dialect.is_postgres else "json(errors ->> '$[0]')"
+    ((text,),) = await select(db, f"select {column} from river_job")  # noqa: S608
+    stored: dict[str, Any] = json.loads(text)
+    assert {key: type(value) for key, value in stored.items()} == {
+        "at": str, "attempt": int, "error": str, "trace": str
+    }  # fmt: skip
+    assert datetime.fromisoformat(stored["at"]).utcoffset() == timedelta(0)
+
+
+async def test_jobs_of_another_client_wait_for_the_poll_and_no_longer(
+    workers: Workers, make_client: MakeClient, db: Database
+) -> None:
+    """Trap storage 12: other clients insert, and many retry, without telling anybody."""
+
+    @workers.work(Task)
+    async def work(job: Job[Task]) -> None: ...
+
+    async with make_client(fetch_poll_interval="20ms", fetch_cooldown="1ms") as client:
+        async with client.subscribe() as events:
+            args = "'{}'" if db.dialect.is_postgres else "jsonb('{}')"
+            await select(
+                db,
+                "insert into river_job (kind, args, max_attempts)"  # noqa: S608
+                f" values ('task', {args}, 1)",
+            )
+            await event(events, "job_completed")
