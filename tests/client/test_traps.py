@@ -1,6 +1,10 @@
 """Traps of transactions, drivers and packaging, each on the databases that it concerns."""
 
 import asyncio
+import importlib
+import logging
+import os
+import pkgutil
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
@@ -13,13 +17,16 @@ import asyncpg
 import psycopg
 import pytest
 
+import riverrun
 from riverrun import Client, NotFoundError, UniqueConflictError, UniqueOptions
 from riverrun.drivers.asyncpg import AsyncpgDatabase
+from riverrun.drivers.migrator import migrate_up_all
 from riverrun.drivers.operations import Operations
 from riverrun.drivers.statement import Database, Notification
 from riverrun.drivers.url import open_database
 from riverrun.model.job_query import job_query
 from tests.support.operations import a_job, select
+from tests.support.rollback import undone
 from tests.support.transactions import sqlite_connection, transaction
 
 
@@ -46,10 +53,10 @@ async def test_an_error_leaves_the_callers_transaction_as_the_server_does(
         first = (await client.insert(Task(), unique=unique)).job
         await client.jobs.cancel(first.id)
         await client.insert(Task(), unique=unique)
-        with pytest.raises(asyncpg.InFailedSQLTransactionError):
-            async with transaction(postgres_database_url) as tx:
-                with pytest.raises(UniqueConflictError):
-                    await client.jobs.retry(first.id, tx=tx)
+        async with transaction(postgres_database_url) as tx:
+            with pytest.raises(UniqueConflictError):
+                await client.jobs.retry(first.id, tx=tx)
+            with pytest.raises(asyncpg.InFailedSQLTransactionError):
                 await tx.execute("select 1")
 
 
@@ -100,15 +107,13 @@ async def test_queues_are_changed_in_the_callers_transaction(
     """Feature: what the client does to queues, undone with the transaction."""
     for name in ("mail", "web"):
         await db.run(Operations(db.dialect).queues.upsert(name))
-    with pytest.raises(ZeroDivisionError):
-        async with transaction(database_url) as tx:
-            await client.queues.pause("*", tx=tx)
-            await client.queues.resume("web", tx=tx)
-            await client.queues.update("web", metadata={"a": 1}, tx=tx)
-            queues = await client.queues.list(tx=tx)
-            assert [(one.name, one.paused) for one in queues] == [("mail", True), ("web", False)]
-            assert (await client.queues.get("web", tx=tx)).metadata == {"a": 1}
-            raise ZeroDivisionError
+    async with undone(database_url) as tx:
+        await client.queues.pause("*", tx=tx)
+        await client.queues.resume("web", tx=tx)
+        await client.queues.update("web", metadata={"a": 1}, tx=tx)
+        queues = await client.queues.list(tx=tx)
+        assert [(one.name, one.paused) for one in queues] == [("mail", True), ("web", False)]
+        assert (await client.queues.get("web", tx=tx)).metadata == {"a": 1}
     after = await client.queues.list()
     assert [(one.name, one.paused, one.metadata) for one in after] == [
         ("mail", False, {}), ("web", False, {})
@@ -155,6 +160,24 @@ async def test_listening_takes_no_connection_of_the_pool(postgres_database_url: 
     await database.close()
 
 
+async def test_closing_what_is_lost_already_is_silent(
+    postgres_database_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Trap 15.5: errors of closing that nobody can do anything about were logged, and others not."""
+    database = AsyncpgDatabase(postgres_database_url)
+    await database.open()
+    listener = database.listener()
+    assert listener is not None
+    await listener.listen(["river_insert"], lambda _: None)
+    end = "select pg_terminate_backend(pid) from pg_stat_activity where query ilike 'listen%'"
+    await select(database, end)
+    await listener.wait_lost()
+    for _ in range(2):
+        await listener.close()
+    await database.close()
+    assert caplog.records == []
+
+
 async def test_the_same_filters_are_the_same_text(db: Database) -> None:
     """Trap 15.6: named values in another order each time fill the cache of statements."""
     jobs = Operations(db.dialect).jobs
@@ -196,7 +219,41 @@ async def test_an_emptied_leader_table_is_an_election_to_come(client: Client, db
     assert await db.transact(leader.elect("b", ttl=15)) is not None
 
 
-# Packaging
+# Packaging and the command line
+
+
+async def test_the_flags_of_bench_reach_its_client(empty_postgres_database_url: str) -> None:
+    """Traps 15.6: `--schema` did not, and the server's own variables won over the URL."""
+    url = empty_postgres_database_url
+    database = open_database(url, schema="Jobs")
+    await database.open()
+    await select(database, 'create schema "Jobs"')
+    await migrate_up_all(database)
+    arguments = ["bench", "--database-url", url, "--schema", "Jobs", "-n", "10"]
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "riverrun", *arguments),
+        env={**os.environ, "PGDATABASE": "nowhere", "PGPORT": "1", "PGHOST": "127.0.0.1"},
+        stdout=asyncio.subprocess.DEVNULL,
+    )
+    assert await process.wait() == 0
+    done = """select count(*) from "Jobs".river_job where state = 'completed'"""
+    assert await select(database, done) == [(10,)]
+    await database.close()
+
+
+def test_all_that_is_logged_is_logged_below_one_name() -> None:
+    """Feature: one logger to configure."""
+    modules = [
+        importlib.import_module(found.name)
+        for found in pkgutil.walk_packages(riverrun.__path__, "riverrun.")
+        if not found.name.endswith("__main__")
+    ]
+    loggers = [
+        value for module in modules for value in vars(module).values()
+        if isinstance(value, logging.Logger)
+    ]  # fmt: skip
+    assert len(loggers) > 10
+    assert all(logger.name.split(".")[0] == "riverrun" for logger in loggers)
 
 
 def test_the_package_needs_nothing_of_what_its_tests_need(tmp_path: Path) -> None:

@@ -225,7 +225,7 @@ async def test_uniqueness_can_be_switched_off_for_tests(insert_only: MakeClient)
 
 def test_an_object_that_does_nothing_in_its_place_is_refused(insert_only: MakeClient) -> None:
     with pytest.raises(ConfigurationError, match=r"hooks: .* does nothing there"):
-        insert_only(hooks=[InsertMiddleware(lambda jobs: (yield jobs))])
+        insert_only(hooks=[InsertMiddleware(Recorder("it", []).insert_many)])
     with pytest.raises(ConfigurationError, match=r"plugins: .* does nothing there"):
         insert_only(plugins=["a string"])
 

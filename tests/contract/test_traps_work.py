@@ -134,12 +134,9 @@ async def test_jobs_of_another_client_wait_for_the_poll_and_no_longer(
     @workers.work(Task)
     async def work(job: Job[Task]) -> None: ...
 
-    async with make_client(fetch_poll_interval="20ms", fetch_cooldown="1ms") as client:
-        async with client.subscribe() as events:
-            args = "'{}'" if db.dialect.is_postgres else "jsonb('{}')"
-            await select(
-                db,
-                "insert into river_job (kind, args, max_attempts)"  # noqa: S608
-                f" values ('task', {args}, 1)",
-            )
-            await event(events, "job_completed")
+    args = "'{}'" if db.dialect.is_postgres else "jsonb('{}')"
+    insert = f"insert into river_job (kind, args, max_attempts) values ('task', {args}, 1)"  # noqa: S608
+    options = {"fetch_poll_interval": "20ms", "fetch_cooldown": "1ms"}
+    async with make_client(**options) as client, client.subscribe() as events:
+        await select(db, insert)
+        await event(events, "job_completed")

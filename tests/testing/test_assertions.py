@@ -249,7 +249,8 @@ async def test_each_property_is_excluded(client: Client, name: str) -> None:
 async def test_not_inserted_fails_only_if_all_properties_match(client: Client) -> None:
     await client.insert(Sort())
     await insert_special(client)
-    await require_not_inserted(client, Sort, **{**SAME, "priority": 2})
+    one_off: dict[str, Any] = {**SAME, "priority": 2}
+    await require_not_inserted(client, Sort, **one_off)
     with pytest.raises(AssertionError) as failed:
         await require_not_inserted(client, Sort, **SAME)
     assert f"Job with kind 'sort' {', '.join(EXCLUSIONS.values())}\n" in str(failed.value)

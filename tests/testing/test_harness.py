@@ -308,6 +308,23 @@ async def test_options_of_a_lent_client_can_be_changed_for_the_test(diary: Diary
     assert (client.config.disable_unique_enforcement, client.config.pool_size) == (False, 3)
 
 
+async def test_options_that_cannot_work_leave_the_client_as_it_was(diary: Diary) -> None:
+    client = Client("sqlite://:memory:", workers=diary.workers, id="program")
+    with pytest.raises(ConfigurationError, match="is not a database URL"):
+        Harness.of(client, database="nonsense", id="test")
+    assert client.id == "program"
+    await client.insert(Note("works"))
+    await client.close()
+
+
+async def test_periodic_jobs_that_a_lent_client_was_given_later_count(diary: Diary) -> None:
+    client = Client("sqlite://:memory:", workers=diary.workers, queues={"default": 1})
+    client.periodic_jobs.add(PeriodicJob(every("1h"), lambda: Note("hour")))
+    async with Harness.of(client, clock=diary.clock) as riverrun:
+        await riverrun.advance(hours=2)
+    assert diary.texts == ["hour", "hour"]
+
+
 async def test_a_client_that_runs_is_not_lent(diary: Diary) -> None:
     client = Client("sqlite://:memory:", workers=diary.workers, queues={"default": 1})
     async with client:

@@ -185,6 +185,7 @@ def test_a_schema_among_the_options_counts_on_postgres(project: Path, postgres_u
 def test_a_test_gets_a_harness_with_anyio(project: Path) -> None:
     fixture = '\n@pytest.fixture\ndef anyio_backend():\n    return "asyncio"\n'
     mark = "pytestmark = pytest.mark.anyio"
+    (project / "pytest.ini").write_text(SETTINGS.replace("asyncio_", "# asyncio_"))
     found = run(project, project_tests("riverrun", mark) + fixture, "-p", "no:asyncio")
     assert found == {"passed": 2}
 

@@ -16,28 +16,14 @@ from riverrun.worker.steps import run_cursor_step, run_step
 
 
 def merge(metadata: Mapping[str, Any], updates: Mapping[str, Any]) -> dict[str, Any]:
-    """As PostgreSQL merges."""
+    """As both databases merge: whole values, by key."""
     return {**metadata, **updates}
-
-
-def merge_patch(target: Any, patch: Any) -> Any:
-    """As SQLite merges."""
-    if not isinstance(patch, dict):
-        return patch
-    merged = dict(target) if isinstance(target, dict) else {}
-    for key, value in patch.items():
-        if value is None:
-            merged.pop(key, None)
-        else:
-            merged[key] = merge_patch(merged.get(key), value)
-    return merged
 
 
 @dataclass
 class Attempts:
-    """A job's metadata from attempt to attempt, as one of the databases would keep it."""
+    """A job's metadata from attempt to attempt."""
 
-    sqlite: bool = False
     metadata: dict[str, Any] = field(default_factory=dict)
     ran: list[Any] = field(default_factory=list)
 
@@ -46,8 +32,8 @@ class Attempts:
         self.ran = []
         progress = Progress(self.metadata)
         work(progress)
-        updates = progress.updates(merge_patch=self.sqlite)
-        self.metadata = (merge_patch if self.sqlite else merge)(self.metadata, updates)
+        updates = progress.updates()
+        self.metadata = merge(self.metadata, updates)
 
     def step(self, progress: Progress, name: str, error: str = "") -> None:
         run_step(progress, name, partial(self._work, name, error))
@@ -72,9 +58,9 @@ class Attempts:
             raise RuntimeError(error)
 
 
-@pytest.fixture(params=[False, True], ids=["postgres", "sqlite"])
-def job(request: pytest.FixtureRequest) -> Attempts:
-    return Attempts(sqlite=request.param)
+@pytest.fixture
+def job() -> Attempts:
+    return Attempts()
 
 
 def failing(*_arguments: object) -> None:
@@ -128,7 +114,7 @@ def test_a_step_goes_on_at_its_cursor_and_loses_it_when_it_is_done(job: Attempts
     assert job.metadata == {STEP_KEY: "a", CURSOR_KEY: {"b": 7}}
     job.fail(second)
     assert job.ran == [("b", 7), "c"]
-    gone = {} if job.sqlite else {CURSOR_KEY: None}
+    gone = {CURSOR_KEY: None}
     assert job.metadata == {STEP_KEY: "b", **gone}
 
 
@@ -243,7 +229,7 @@ def test_a_step_within_a_step_is_refused_and_the_outer_one_goes_on() -> None:
         ):
             pass
         progress.checkpoint()
-    assert progress.updates(merge_patch=False) == {STEP_KEY: "outer"}
+    assert progress.updates() == {STEP_KEY: "outer"}
 
 
 @pytest.mark.parametrize("name", ["", "a\0b", "\ud800"])
@@ -349,7 +335,7 @@ def test_of_a_checkpoint_only_what_was_committed_counts(
     checkpoint(progress, 1, 2, certain=certain)
     assert progress.in_doubt
     progress.settle(committed)
-    assert progress.updates(merge_patch=False) == expected
+    assert progress.updates() == expected
 
 
 def test_a_checkpoint_of_a_step_that_ended_well_is_not_in_doubt() -> None:
@@ -357,11 +343,11 @@ def test_a_checkpoint_of_a_step_that_ended_well_is_not_in_doubt() -> None:
     with progress.step("b", takes_cursor=True):
         progress.checkpoint(cursor=1)
     assert not progress.in_doubt
-    assert progress.updates(merge_patch=False) == {STEP_KEY: "b", CURSOR_KEY: None}
+    assert progress.updates() == {STEP_KEY: "b", CURSOR_KEY: None}
 
 
 def test_where_the_row_cannot_be_asked_what_it_says_is_left_alone() -> None:
     progress = Progress({})
     checkpoint(progress, 1)
     progress.settle(None)
-    assert progress.updates(merge_patch=False) == {}
+    assert progress.updates() == {}

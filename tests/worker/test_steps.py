@@ -37,7 +37,7 @@ async def test_a_lambda_around_an_async_function_is_refused_in_the_first_attempt
     progress = Progress({})
     with pytest.raises(ValidationError, match=r"give the async function and its arguments"):
         run_step(progress, "a", partial(lambda: double(1)))
-    assert progress.updates(merge_patch=False) == {}
+    assert progress.updates() == {}
 
 
 def test_an_async_function_is_refused_by_a_handler_on_a_thread() -> None:

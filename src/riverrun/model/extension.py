@@ -17,7 +17,7 @@ those of the client, so that they are innermost:
 from collections.abc import Awaitable, Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple, cast
 
 import msgspec
 
@@ -256,14 +256,15 @@ def args_extensions(
     name = args_class.__qualname__
     hooks = getattr(args_class, "hooks", ()) if hooks is None else hooks
     plugins = getattr(args_class, "plugins", ()) if plugins is None else plugins
-    if not isinstance(hooks, tuple | list):
-        hooks = ()  # a field of the args that happens to have this name
-    if not isinstance(plugins, tuple | list):
-        plugins = ()
     return ArgsExtensions(
-        hooks=_checked(hooks, f"{name}.hooks", HOOK_METHODS),
-        plugins=_checked(plugins, f"{name}.plugins", HOOK_METHODS + MIDDLEWARE_METHODS),
+        hooks=_checked(_listed(hooks), f"{name}.hooks", HOOK_METHODS),
+        plugins=_checked(_listed(plugins), f"{name}.plugins", HOOK_METHODS + MIDDLEWARE_METHODS),
     )
+
+
+def _listed(value: object) -> Iterable[object]:
+    """A list or tuple as it is; nothing for a field of the args that happens to have the name."""
+    return cast("Iterable[object]", value) if isinstance(value, list | tuple) else ()
 
 
 def _checked(objects: Iterable[Any], place: str, methods: Sequence[str]) -> tuple[Any, ...]:

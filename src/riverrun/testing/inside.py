@@ -32,8 +32,7 @@ def inserting(client: Client) -> Inserting:
 
 def periodic_jobs(client: Client) -> PeriodicJobs:
     """The registry of the client's periodic jobs."""
-    held = (part for part in vars(client).values() if isinstance(part, PeriodicJobs))
-    return next(held, None) or PeriodicJobs(client.config.periodic_jobs)
+    return client._periodic_jobs  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
 
 
 def handle(client: Client) -> DatabaseHandle:
@@ -72,8 +71,10 @@ def lent(client: Client, database: str | Database, **options: Any) -> Generator[
     own = dict(vars(client))
     if own["_half"] is not None:
         raise LifecycleError(f"{client!r} runs; it can be lent to a test only while it does not")
-    Client.__init__(client, database, **{**_options(client.config), **options})
+    jobs = list(periodic_jobs(client).snapshot().values())
+    changed: dict[str, Any] = {**_options(client.config), "periodic_jobs": jobs, **options}
     try:
+        Client.__init__(client, database, **changed)
         yield
     finally:
         vars(client).update(own)

@@ -91,8 +91,7 @@ class WorkContext:
             return
         if progress.in_doubt:
             progress.settle(await self.own_row.metadata())
-        merges_patches = self.db is not None and self.own_row.merges_patches
-        for key, value in progress.updates(merge_patch=merges_patches).items():
+        for key, value in progress.updates().items():
             self.update(key, value)
 
     def update(self, key: str, value: Any) -> None:

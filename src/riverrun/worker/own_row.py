@@ -38,11 +38,6 @@ class OwnRow:
         self._db = db
         self._row = row
 
-    @property
-    def merges_patches(self) -> bool:
-        """Whether an object in the metadata is merged with what is stored instead of replacing it."""
-        return not self._db.database.dialect.is_postgres
-
     async def complete(self, tx: object, metadata: dict[str, Any] | None) -> JobRow:
         """Complete the job in `tx`; the row as it is then.
 

@@ -44,7 +44,7 @@ class Progress:
     def __init__(self, metadata: Mapping[str, Any]) -> None:
         self._skipping_to, self._stored = _read(metadata)
         self._cursors = dict(self._stored)
-        self._in_row: Any = self._stored
+        self._cursors_in_row = bool(self._stored)
         self._checkpointed = False
         self._seen: set[str] = set()
         self._running: tuple[str, bool] | None = None
@@ -97,7 +97,7 @@ class Progress:
             self._cursors[name] = value
         self._checkpoint = name
         self._checkpointed = True
-        self._in_row = _union(self._in_row, self._cursors)
+        self._cursors_in_row = self._cursors_in_row or bool(self._cursors)
         return Checkpoint(name, dict(self._cursors))
 
     @property
@@ -123,20 +123,15 @@ class Progress:
         self._checkpoint = None
         self._before.clear()
 
-    def updates(self, *, merge_patch: bool) -> dict[str, Any]:
-        """The metadata to write when the attempt ends in anything but success.
-
-        With `merge_patch` objects are merged into what is stored instead of replacing it, as SQLite
-        does: what is to vanish is named, with None.
-        """
+    def updates(self) -> dict[str, Any]:
+        """The metadata to write when the attempt ends in anything but success."""
         if self._unknown:
             return {}
         updates: dict[str, Any] = {}
         if self._completed is not None:
             updates[STEP_KEY] = self._completed
-        if self._cursors != self._stored or (self._checkpointed and self._in_row):
-            wanted = _merge_patch(self._in_row, self._cursors) if merge_patch else self._cursors
-            updates[CURSOR_KEY] = wanted if self._cursors else None
+        if self._cursors != self._stored or (self._checkpointed and self._cursors_in_row):
+            updates[CURSOR_KEY] = self._cursors or None
         return updates
 
     def check_end(self) -> None:
@@ -205,23 +200,6 @@ def _as_json(value: Any) -> Any:
     if value is None:
         raise PayloadError("a resumable cursor cannot be None; do not set it, or use another value")
     return msgspec.json.decode(encode_json([value], name="resumable cursor"))[0]
-
-
-def _merge_patch(stored: Any, wanted: Any) -> Any:
-    """The RFC 7396 patch that makes `wanted` of `stored`."""
-    old, new = _members(stored), _members(wanted)
-    if old is None or new is None:
-        return wanted
-    gone: dict[str, Any] = dict.fromkeys(key for key in old if key not in new)
-    return gone | {key: _merge_patch(old.get(key), value) for key, value in new.items()}
-
-
-def _union(one: Any, other: Any) -> Any:
-    """An object with every key that either has, on every level: what may be stored by now."""
-    left, right = _members(one), _members(other)
-    if left is None or right is None:
-        return other if left is None else one
-    return dict(left) | {key: _union(left.get(key), value) for key, value in right.items()}
 
 
 def _members(value: Any) -> Mapping[str, Any] | None:

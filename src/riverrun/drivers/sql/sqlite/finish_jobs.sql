@@ -1,6 +1,8 @@
 -- The end of any attempt. A row is touched while it is still this attempt's (`attempt` and
 -- `attempted_at`); once it has left `running`, only metadata is merged into it.
 -- A pending cancel wins over every outcome that would run the job again.
+-- Metadata is merged by key, whole values at a time, as PostgreSQL does it: `jsonb_patch` would merge
+-- objects into each other and lose every null.
 -- Errors that are no list become the first element of one; metadata that is no object stays as it is.
 update /*schema*/river_job
 set
@@ -62,7 +64,23 @@ set
     metadata = case
         when item.patch is null or not json_valid(metadata, 10) then metadata
         when json_type(metadata) <> 'object' then metadata
-        else jsonb_patch(metadata, item.patch)
+        else (
+            select jsonb_group_object(
+                key,
+                json(coalesce(
+                    source -> fullkey,
+                    iif(type in ('array', 'object'), value, json_quote(value))
+                ))
+            )
+            from (
+                select key, fullkey, type, value, metadata as source
+                from json_each(metadata)
+                where key not in (select key from json_each(item.patch))
+                union all
+                select key, fullkey, type, value, item.patch as source
+                from json_each(item.patch)
+            )
+        )
     end
 from (
     select
