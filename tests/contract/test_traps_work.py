@@ -1,5 +1,6 @@
 """Traps of working jobs that other ports of River fell into, on both databases."""
 
+import asyncio
 import json
 import logging
 from dataclasses import dataclass
@@ -8,11 +9,22 @@ from typing import Any, ClassVar
 
 import pytest
 
-from riverrun import Cancel, Job, JobCancel, JobRow, JobState, Snooze, Workers
+from riverrun import (
+    Cancel,
+    Job,
+    JobCancel,
+    JobRow,
+    JobState,
+    MetricEmitHook,
+    QueueConfig,
+    Snooze,
+    Workers,
+)
 from riverrun.drivers.statement import Database
 from tests.contract.conftest import MakeClient
 from tests.contract.helpers import event
-from tests.support.operations import select
+from tests.support.operations import a_job, select
+from tests.support.operations import insert as insert_silently
 
 
 @dataclass(frozen=True)
@@ -124,6 +136,31 @@ async def test_an_error_is_stored_as_every_other_client_reads_it(
         "at": str, "attempt": int, "error": str, "trace": str
     }  # fmt: skip
     assert datetime.fromisoformat(stored["at"]).utcoffset() == timedelta(0)
+
+
+async def test_a_queue_fetches_at_its_own_pace(
+    workers: Workers, make_client: MakeClient, db: Database
+) -> None:
+    """Feature: the one queue polls all the time, the other as seldom as its client."""
+
+    @workers.work(Task)
+    async def work(job: Job[Task]) -> None: ...
+
+    fetched: asyncio.Queue[str] = asyncio.Queue()
+    quick = QueueConfig(max_workers=1, fetch_cooldown="1ms", fetch_poll_interval="10ms")
+    options: dict[str, Any] = {
+        "queues": {"slow": 1, "quick": quick},
+        "fetch_poll_interval": "1h",
+        "hooks": [MetricEmitHook(lambda metric: fetched.put_nowait(metric.queue))],
+    }
+    async with make_client(**options, poll_only=True) as client, client.subscribe() as events:
+        while await fetched.get() != "slow":
+            pass
+        waiting = await insert_silently(db, a_job(kind="task", queue="slow", scheduled_at=None))
+        for _ in range(3):
+            job = await insert_silently(db, a_job(kind="task", queue="quick", scheduled_at=None))
+            await event(events, "job_completed", job.id)
+        assert (await client.jobs.get(waiting.id)).state is JobState.AVAILABLE
 
 
 async def test_jobs_of_another_client_wait_for_the_poll_and_no_longer(

@@ -113,6 +113,8 @@ class Config:
     """Only warn of kinds that other River clients would refuse, such as those with blanks."""
     disable_unique_enforcement: bool = False
     """Insert as if no job were unique; for tests."""
+    test_only: bool = False
+    """Begin maintenance without the random pauses that keep clients from doing it in step; for tests."""
     store_tracebacks: bool = True
     """Keep the traceback of a failed attempt with its error, at most 64 KiB of it."""
     listen_url: str | None = None

@@ -85,7 +85,7 @@ class WorkerHalf:
             self._workers,
             self._threads,
             config.clock,
-            _executor_options(config, extensions),
+            executor_options(config, extensions),
             enter,
             db=self._db,
         )
@@ -278,7 +278,8 @@ def _say(level: int, message: str, value: object) -> None:
         logger.log(level, message, value)
 
 
-def _executor_options(config: Config, extensions: Extensions) -> ExecutorOptions:
+def executor_options(config: Config, extensions: Extensions) -> ExecutorOptions:
+    """What a client with this configuration decides for every attempt."""
     return ExecutorOptions(
         job_timeout=config.job_timeout_seconds,
         store_tracebacks=config.store_tracebacks,

@@ -13,9 +13,12 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Protocol, Unpack, cast
 
+import msgspec
+
 from riverrun.client.client import Client, set_current_client
-from riverrun.client.config import Config, seconds
+from riverrun.client.config import Config
 from riverrun.client.inserter import Inserter
+from riverrun.client.worker_half import executor_options
 from riverrun.drivers.operations import Operations
 from riverrun.drivers.operations.jobs import Finish
 from riverrun.drivers.statement import Script, Statement
@@ -33,7 +36,7 @@ from riverrun.testing.one_connection import OneConnection
 from riverrun.testing.statements import claim
 from riverrun.worker.attempt import Attempt
 from riverrun.worker.context import CancelCause
-from riverrun.worker.executor import Executor, ExecutorOptions
+from riverrun.worker.executor import Executor
 from riverrun.worker.pipeline import awaited
 from riverrun.worker.registry import Workers
 
@@ -123,14 +126,8 @@ class Workbench:
         self._errors: dict[int, BaseException] = {}
         self._threads = ThreadPool(config.thread_limit)
         self._inserter = Inserter(replace(config, disable_unique_enforcement=True), extensions)
-        options = ExecutorOptions(
-            job_timeout=config.job_timeout_seconds,
-            store_tracebacks=config.store_tracebacks,
-            retry_policy=config.retry_policy,
-            extensions=extensions,
-            error_handler=self._failed,
-            stuck_threshold=seconds(config.job_stuck_threshold),
-            stuck_handler=config.job_stuck_handler,
+        options = msgspec.structs.replace(
+            executor_options(config, extensions), error_handler=self._failed
         )
         self._executor = Executor(
             self._workers,
