@@ -51,5 +51,8 @@ class InterposedDatabase:
     def listener(self) -> Listener | None:
         return self._db.listener()
 
+    def reserved(self) -> Database:
+        return self
+
     def adopt(self, tx: object, /) -> Connection:
         return self._db.adopt(tx)

@@ -80,6 +80,8 @@ class Config:
     """Leave jobs of kinds that are not registered to other clients."""
     leader_election_disabled: bool = False
     """Never lead and never do maintenance; some other client must. Not with periodic jobs."""
+    isolate_start_failures: bool = True
+    """Let the leader's other services run while one cannot be started; River lets none run then."""
     cancelled_job_retention_period: Duration = 24 * 3600
     """How long cancelled jobs are kept; 24 h, -1 for ever."""
     completed_job_retention_period: Duration = 24 * 3600

@@ -9,7 +9,6 @@ from riverrun.maintenance.job_cleaner import JobCleaner, JobCleanerOptions
 from riverrun.maintenance.job_rescuer import JobRescuer, JobRescuerOptions, UnknownKinds
 from riverrun.maintenance.job_scheduler import JobScheduler
 from riverrun.maintenance.notification_cleaner import NotificationCleaner
-from riverrun.maintenance.periodic_job_enqueuer import PeriodicJobEnqueuer
 from riverrun.maintenance.queue_cleaner import QueueCleaner
 from riverrun.maintenance.reindexer import (
     EveryMidnight,
@@ -17,13 +16,18 @@ from riverrun.maintenance.reindexer import (
     ReindexerMemory,
     ReindexerOptions,
 )
-from riverrun.runtime.elector import LeadershipTerm
 from riverrun.runtime.handle import DatabaseHandle
 from riverrun.runtime.kind_policy import KindPolicy
 from riverrun.runtime.service import PeriodicService, Service
+from riverrun.runtime.tenure import MaintenanceService
+from riverrun.runtime.term import LeadershipTerm
+from riverrun.runtime.term_handle import TermHandle
 
 LONGEST_STAGGER = 1.0
 """Seconds over which the first rounds of a new term are spread, except the scheduler's."""
+
+
+Make = Callable[[DatabaseHandle], PeriodicService]
 
 
 class MaintenanceHalf:
@@ -41,7 +45,7 @@ class MaintenanceHalf:
         policy: KindPolicy,
         *,
         wake: Callable[[set[str]], None],
-        enqueuer: Callable[[], PeriodicJobEnqueuer],
+        enqueuer: Make,
     ) -> None:
         self._config = config
         self._db = db
@@ -51,34 +55,45 @@ class MaintenanceHalf:
         self._breakers: dict[type[Service], BatchBreaker] = {}
         self._reindexer_memory = ReindexerMemory()
 
-    def services(self, _term: LeadershipTerm) -> list[Service]:
-        """In the order in which they are to start."""
-        scheduler = JobScheduler(
-            self._db, breaker=self._breaker(JobScheduler), on_scheduled=self._wake
-        )
-        others = [
-            self._rescuer(),
-            self._cleaner(),
-            *self._other_cleaners(),
-            self._reindexer(),
-            self._enqueuer(),
+    def services(self) -> list[MaintenanceService]:
+        """In the order in which they start; what may fail to start, and has effects, comes last."""
+        makes: list[tuple[str, Make]] = [
+            ("job_scheduler", self._scheduler),
+            ("job_rescuer", self._rescuer),
+            ("job_cleaner", self._cleaner),
+            ("queue_cleaner", self._queue_cleaner),
+            ("notification_cleaner", self._notification_cleaner),
+            ("reindexer", self._reindexer),
+            ("periodic_job_enqueuer", self._enqueuer),
         ]
-        stagger = 0.0 if self._config.test_only else LONGEST_STAGGER
-        for service in others:
-            service.first_pause = random.uniform(0, stagger)  # noqa: S311
-        return [scheduler, *others]
+        if self._db.database.dialect.is_postgres:
+            makes = [make for make in makes if make[0] != "notification_cleaner"]
+        return [MaintenanceService(name, self._in_term(name, make)) for name, make in makes]
+
+    def _in_term(self, name: str, make: Make) -> Callable[[LeadershipTerm], Service]:
+        def made(term: LeadershipTerm) -> Service:
+            db = self._db
+            service = make(TermHandle(db.database, db.operations, db.clock, term))
+            if name != "job_scheduler" and not self._config.test_only:
+                service.first_pause = random.uniform(0, LONGEST_STAGGER)  # noqa: S311
+            return service
+
+        return made
 
     def _breaker(self, service: type[Service]) -> BatchBreaker:
         return self._breakers.setdefault(service, BatchBreaker(self._db.clock))
 
-    def _rescuer(self) -> PeriodicService:
+    def _scheduler(self, db: DatabaseHandle) -> PeriodicService:
+        return JobScheduler(db, breaker=self._breaker(JobScheduler), on_scheduled=self._wake)
+
+    def _rescuer(self, db: DatabaseHandle) -> PeriodicService:
         options = JobRescuerOptions(
             rescue_after=self._config.rescue_after,
             unknown_kinds=UnknownKinds(self._config.rescue_unknown_kinds),
         )
-        return JobRescuer(self._db, self._policy, options, self._breaker(JobRescuer))
+        return JobRescuer(db, self._policy, options, self._breaker(JobRescuer))
 
-    def _cleaner(self) -> PeriodicService:
+    def _cleaner(self, db: DatabaseHandle) -> PeriodicService:
         config = self._config
         options = JobCleanerOptions(
             cancelled=config.seconds_or_infinite("cancelled_job_retention_period"),
@@ -87,16 +102,15 @@ class MaintenanceHalf:
             per_queue=config.queue_retention,
             timeout=seconds(config.job_cleaner_timeout),
         )
-        return JobCleaner(self._db, options, self._breaker(JobCleaner))
+        return JobCleaner(db, options, self._breaker(JobCleaner))
 
-    def _other_cleaners(self) -> list[PeriodicService]:
-        queues = QueueCleaner(self._db, breaker=self._breaker(QueueCleaner))
-        if self._db.database.dialect.is_postgres:
-            return [queues]
-        breaker = self._breaker(NotificationCleaner)
-        return [queues, NotificationCleaner(self._db, breaker=breaker)]
+    def _queue_cleaner(self, db: DatabaseHandle) -> PeriodicService:
+        return QueueCleaner(db, breaker=self._breaker(QueueCleaner))
 
-    def _reindexer(self) -> PeriodicService:
+    def _notification_cleaner(self, db: DatabaseHandle) -> PeriodicService:
+        return NotificationCleaner(db, breaker=self._breaker(NotificationCleaner))
+
+    def _reindexer(self, db: DatabaseHandle) -> PeriodicService:
         config = self._config
         names = config.reindexer_index_names
         options = ReindexerOptions(
@@ -104,4 +118,4 @@ class MaintenanceHalf:
             timeout=config.seconds_or_infinite("reindexer_timeout"),
             schedule=config.reindexer_schedule or EveryMidnight(),
         )
-        return Reindexer(self._db, options, self._reindexer_memory)
+        return Reindexer(db, options, self._reindexer_memory)

@@ -28,9 +28,10 @@ from riverrun.model.periodic_jobs import PeriodicJobs
 from riverrun.runtime.elector import Elector
 from riverrun.runtime.groups import start_all
 from riverrun.runtime.handle import DatabaseHandle
-from riverrun.runtime.leader_scope import LeaderScope
+from riverrun.runtime.maintainer import Maintainer
 from riverrun.runtime.notifier import Notifier
 from riverrun.runtime.service import Service, ServiceState
+from riverrun.runtime.summons import Summons
 from riverrun.runtime.threads import ThreadPool
 from riverrun.worker.completer import Completer
 from riverrun.worker.executor import Executor, ExecutorOptions
@@ -97,11 +98,20 @@ class WorkerHalf:
             self._db,
             self._kind_policy(),
             wake=self.wake,
-            enqueuer=lambda: PeriodicJobEnqueuer(
-                self._db, periodic_jobs, inserting, extensions.periodic_jobs_start
+            enqueuer=lambda db: PeriodicJobEnqueuer(
+                db, periodic_jobs, inserting, extensions.periodic_jobs_start
             ),
         )
-        self.elector = None if config.leader_election_disabled else self._elector(maintenance)
+        self.elector: Elector | None = None
+        self.maintainer: Maintainer | None = None
+        if not config.leader_election_disabled:
+            self.elector = self._elector()
+            self.maintainer = Maintainer(
+                self.elector,
+                maintenance.services(),
+                config.clock,
+                isolate=config.isolate_start_failures,
+            )
 
     def _kind_policy(self) -> WorkersKindPolicy:
         config = self._config
@@ -207,6 +217,7 @@ class WorkerHalf:
             self._notifier,
             self._completer,
             self.statistics,
+            self.maintainer,
             self.elector,
             self.producers,
         ]
@@ -239,13 +250,10 @@ class WorkerHalf:
             metrics=self._metrics,
         )
 
-    def _elector(self, maintenance: MaintenanceHalf) -> Elector:
-        return Elector(
-            self._config.id,
-            self._db,
-            LeaderScope(maintenance.services).on_change,
-            self._notifier,
-        )
+    def _elector(self) -> Elector:
+        config = self._config
+        summons = Summons(config.id, config.clock, self._notifier)
+        return Elector(config.id, self._db.database, config.clock, summons=summons)
 
 
 async def _wait_for_one(services: list[Service]) -> list[Service]:

@@ -10,6 +10,7 @@ is cut off. Nobody ever waits for a connection to close.
 
 import asyncio
 from collections.abc import Sequence
+from copy import copy
 from typing import Any, TypeVar
 
 import asyncpg  # type: ignore[import-untyped]
@@ -134,6 +135,13 @@ class AsyncpgDatabase:
         if not self._dialect.server.notifies:
             return None
         return AsyncpgListener(self._connect_to_listen, schema=self._dialect.schema)
+
+    def reserved(self) -> "AsyncpgDatabase":
+        """The same with a pool of its own: one connection, and one more while that one hangs."""
+        other = copy(self)
+        other._max_size = 2  # noqa: SLF001 - a copy of ourselves
+        other._opening, other._pool = asyncio.Lock(), None  # noqa: SLF001
+        return other
 
     def adopt(self, tx: object, /) -> Connection:
         """The caller's own connection, in whatever transaction it is; raises `UnsupportedError`."""

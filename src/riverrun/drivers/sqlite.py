@@ -130,6 +130,10 @@ class SQLiteDatabase(_SQLite):
     def listener(self) -> SQLiteListener:
         return SQLiteListener(self)
 
+    def reserved(self) -> "SQLiteDatabase":
+        """Itself: its thread takes one question after the other, and each has a deadline."""
+        return self
+
     def adopt(self, tx: object, /) -> "SQLiteConnection":
         """A connection of the library that this process uses; see `SQLiteConnection`."""
         return SQLiteConnection(self._lent(tx), self._library, self.dialect, self._path)

@@ -107,6 +107,13 @@ class Database(Protocol):
         """A new listener, or None where this database cannot be listened to."""
         ...
 
+    def reserved(self) -> "Database":
+        """Another way to the same database, not open yet, that its other users cannot use up.
+
+        Itself where there is no other: whoever asks opens and closes it only if it is another.
+        """
+        ...
+
     def adopt(self, tx: object, /) -> Connection:
         """The caller's own connection or transaction; raises `UnsupportedError` for unknown types."""
         ...

@@ -144,7 +144,7 @@ class PeriodicJobEnqueuer(PeriodicService):
         limit = asyncio.timeout(self._timeout)
         try:
             async with limit:
-                return await self._inserter.insert_periodic(inserts, self._db.transact)
+                return await self._inserter.insert_periodic(inserts, self._db.fenced)
         except TimeoutError as error:
             if not limit.expired():
                 raise

@@ -196,7 +196,7 @@ class Reindexer(PeriodicService):
         """Build it; whatever ends the run ends the build, and is followed by the clean-up."""
         timeout = math.inf if self._options.timeout is None else self._options.timeout
         statement = self._operations.reindex(name, timeout=timeout)
-        build = asyncio.create_task(self._db.run(statement), name=f"{self.name}: {name}")
+        build = asyncio.create_task(self._db.run_long(statement), name=f"{self.name}: {name}")
         self.scope.add_task(build)
         try:
             await asyncio.wait({build})
@@ -229,7 +229,7 @@ class Reindexer(PeriodicService):
             async with asyncio.timeout(CLEAN_UP):
                 await asyncio.wait({build})
                 _error_of(build)  # looked at, so that asyncio does not complain
-                for artifact in await self._artifacts(name):
+                for artifact in await self._db.clean_up(self._operations.artifacts(name)):
                     if artifact.oid not in old:
                         await self._drop(name, artifact)
         except (RiverError, TimeoutError) as error:
@@ -239,7 +239,7 @@ class Reindexer(PeriodicService):
         if not _is_left_over(artifact):
             logger.warning("%s: %s: %s is left, it is in use", self.name, name, artifact.name)
             return
-        await self._db.run(self._operations.drop(artifact.name, timeout=CLEAN_UP))
+        await self._db.clean_up(self._operations.drop(artifact.name, timeout=CLEAN_UP))
         logger.info("%s: %s: broken off, %s dropped", self.name, name, artifact.name)
 
     @property

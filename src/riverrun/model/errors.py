@@ -9,6 +9,7 @@ RiverError                       code
 ├── JobRunningError              job_running            a running job cannot be deleted
 ├── UniqueConflictError          unique_conflict        another live job holds the unique key
 ├── LifecycleError               lifecycle              a client or service used in the wrong state
+├── LeadershipLostError          leadership_lost        the term in which something was to be done is over
 ├── MigrationError               migration              a migration that cannot be applied
 ├── UnsupportedError             unsupported_capability the database cannot do it
 └── DatabaseError                database               the database refused or failed
@@ -81,6 +82,12 @@ class LifecycleError(RiverError, RuntimeError):
     """A client or service was used in a state in which that cannot be done."""
 
     code = "lifecycle"
+
+
+class LeadershipLostError(RiverError):
+    """The term as leader in which something was to be done is over."""
+
+    code = "leadership_lost"
 
 
 class MigrationError(RiverError):

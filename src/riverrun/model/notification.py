@@ -47,6 +47,8 @@ class LeadershipMessage(msgspec.Struct, frozen=True, kw_only=True):
 
     action: str
     leader_id: str = ""
+    elected_at: str = ""
+    """Which term is meant, as its client writes it; empty in messages of other clients."""
 
     @classmethod
     def read(cls, payload: str) -> "LeadershipMessage | None":

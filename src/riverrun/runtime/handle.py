@@ -31,3 +31,15 @@ class DatabaseHandle:
     async def transact(self, script: Script[T]) -> T:
         """Ask several in one transaction."""
         return await self.database.transact(script)
+
+    async def fenced(self, script: Script[T]) -> T:
+        """The same for what must happen in this term of leadership or not at all."""
+        return await self.transact(script)
+
+    async def run_long(self, statement: Statement[T]) -> T:
+        """Ask a question that may outlast the trust in a term; it is cancelled when that is over."""
+        return await self.run(statement)
+
+    async def clean_up(self, statement: Statement[T]) -> T:
+        """Ask what has to be asked though the term is over."""
+        return await self.database.run(statement)

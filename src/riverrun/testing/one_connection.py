@@ -35,5 +35,8 @@ class OneConnection:
     def listener(self) -> Listener | None:
         return None
 
+    def reserved(self) -> "Database":
+        return self
+
     def adopt(self, tx: object, /) -> Connection:
         return self._owner.adopt(tx)

@@ -38,12 +38,18 @@ class LeaderOperations(OperationGroup):
         self, leader_id: str, *, ttl: float, now: datetime | None = None
     ) -> Script[LeaderRow | None]:
         """Begin a term unless somebody holds an unexpired lease, ourselves included."""
-        yield from self._limit_transaction()
+        yield from self.limit_transaction()
         yield self._ask("delete_expired_leader", nothing, timeout=TIMEOUT, now=now)
-        leader: LeaderRow | None = yield self._ask(
+        leader: LeaderRow | None = yield self.claim(leader_id, ttl=ttl, now=now)
+        return leader
+
+    def claim(
+        self, leader_id: str, *, ttl: float, now: datetime | None = None
+    ) -> Statement[LeaderRow | None]:
+        """Begin a term if there is no row at all, expired or not."""
+        return self._ask(
             "elect_leader", self._read, timeout=TIMEOUT, leader_id=leader_id, ttl=ttl, now=now
         )
-        return leader
 
     def reelect(
         self, leader_id: str, elected_at: ElectedAt, *, ttl: float, now: datetime | None = None
@@ -63,7 +69,7 @@ class LeaderOperations(OperationGroup):
         self, leader_id: str, elected_at: ElectedAt, *, now: datetime | None = None
     ) -> Script[bool]:
         """End this very term and tell the others; false if it was over already."""
-        yield from self._limit_transaction()
+        yield from self.limit_transaction()
         resigned: bool = yield self._ask(
             "resign_leader", bool, timeout=TIMEOUT, leader_id=leader_id, elected_at=elected_at
         )
@@ -89,8 +95,11 @@ class LeaderOperations(OperationGroup):
         """The leader's row, expired or not."""
         return self._ask("get_leader", self._read, timeout=TIMEOUT)
 
-    def _limit_transaction(self) -> Script[None]:
-        """SQLite has nobody whose connection could break and leave the row locked."""
+    def limit_transaction(self) -> Script[None]:
+        """Have the server end this transaction if its client falls silent, and let the row go.
+
+        SQLite has nobody whose connection could break and leave the row locked.
+        """
         if self._dialect.is_postgres:
             milliseconds = str(int(TIMEOUT * 1000))
             yield self._ask(

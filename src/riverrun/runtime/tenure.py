@@ -1,0 +1,85 @@
+"""The maintenance of one term: its services, each kept going by an `Upkeep`, started in order.
+
+A tenure holds its term from before its first service starts until its last has ended, so that the lease
+is not given up while something of the term still works.
+"""
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from riverrun.runtime.clock import Clock
+from riverrun.runtime.groups import Together, stop_all
+from riverrun.runtime.scope import Cause
+from riverrun.runtime.service import Service
+from riverrun.runtime.term import LeadershipTerm
+from riverrun.runtime.upkeep import Upkeep, UpkeepOptions, UpkeepState
+
+logger = logging.getLogger("riverrun.maintenance")
+
+
+@dataclass(frozen=True, slots=True)
+class MaintenanceService:
+    """One service of the leader: `make` gives a new one for a term, as often as it is asked."""
+
+    name: str
+    make: Callable[[LeadershipTerm], Service]
+
+
+class Tenure(Service):
+    """Ready when every service has been tried once."""
+
+    def __init__(
+        self,
+        term: LeadershipTerm,
+        services: Sequence[MaintenanceService],
+        clock: Clock,
+        *,
+        options: UpkeepOptions,
+        on_exhausted: Callable[["Tenure", Upkeep], None],
+    ) -> None:
+        super().__init__(name=f"Tenure[{term.epoch}]")
+        self.term = term
+        self.began = clock.monotonic()
+        self.upkeeps = [
+            Upkeep(
+                service.name,
+                lambda service=service: service.make(term),  # type: ignore[misc]
+                clock,
+                options=options,
+                on_exhausted=lambda upkeep: on_exhausted(self, upkeep),
+            )
+            for service in services
+        ]
+        self._let_go = term.hold(self)
+
+    @property
+    def healthy(self) -> bool:
+        """Whether every service runs."""
+        return all(upkeep.health.state is UpkeepState.RUNNING for upkeep in self.upkeeps)
+
+    @property
+    def left_behind(self) -> int:
+        """Tasks of this term that ignore their cancellation."""
+        return self.quarantined + sum(upkeep.left_behind for upkeep in self.upkeeps)
+
+    def let_go(self) -> None:
+        """The work of the term has ended, as far as it can be ended."""
+        self._let_go()
+
+    async def run(self) -> None:
+        for upkeep in self.upkeeps:
+            await upkeep.start(self.scope)
+        self.ready()
+        await self.stopping.wait()
+        await stop_all(self.upkeeps, self.scope.cause or Cause.STOP)
+
+
+def all_or_nothing(services: Sequence[MaintenanceService]) -> list[MaintenanceService]:
+    """The same services as one, as in River: if one cannot be started, none is."""
+    return [
+        MaintenanceService(
+            "maintenance",
+            lambda term: Together([service.make(term) for service in services], name="maintenance"),
+        )
+    ]

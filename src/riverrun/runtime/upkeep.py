@@ -1,0 +1,229 @@
+"""Keeps one maintenance service going for as long as a term lasts.
+
+    make ─► start ──ok──► running ──ended, hung──► backing off ─► make ...
+              │ failed                                 ▲
+              └──────────► backing off, 1, 2 s ────────┘
+                               │ tries used up
+                               └─► exhausted: told once, and tried on at a slow rate
+
+Each try has a service of its own, made anew, so that nothing of an older one can reach into a newer. It
+lives in the scope of the term; what was told to end and does not is left behind and counted. A service
+that dies after it had started is started again; one that does so too often counts as failed.
+"""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+
+from riverrun.runtime.backoff import backoff
+from riverrun.runtime.clock import Clock
+from riverrun.runtime.scope import Cause
+from riverrun.runtime.service import PeriodicService, Service, ServiceStopped
+
+logger = logging.getLogger("riverrun.maintenance")
+
+LONGEST_PAUSE = 64.0
+DEATHS = 5
+DEATHS_WITHIN = 600.0
+LOOK_EVERY = 5.0
+LONGEST_END = 20.0
+"""Seconds for which a service that sets no limit itself may take to end."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UpkeepOptions:
+    """Tries until it counts as failed; the others in seconds.
+
+    `stall_after` is how long a round may take before its service is taken for hung; None for ever.
+    """
+
+    max_attempts: int = 3
+    start_timeout: float = 30.0
+    stall_after: float | None = 90.0
+
+
+class UpkeepState(StrEnum):
+    """Where one service stands in this term."""
+
+    STARTING = "starting"
+    RUNNING = "running"
+    BACKING_OFF = "backing_off"
+    STOPPED = "stopped"
+
+
+@dataclass(slots=True)
+class Health:
+    """What is known of one service in this term; times are the clock's `monotonic`."""
+
+    name: str
+    state: UpkeepState = UpkeepState.STARTING
+    attempt: int = 0
+    failures: int = 0
+    """Failed tries in a row."""
+    restarts: int = 0
+    exhausted: bool = False
+    error: str | None = None
+    next_attempt_at: float | None = None
+    running_since: float | None = None
+
+
+class Upkeep(Service):
+    """`make` gives a new service for each try; `on_exhausted` is called once, and must be quick."""
+
+    def __init__(
+        self,
+        name: str,
+        make: Callable[[], Service],
+        clock: Clock,
+        *,
+        options: UpkeepOptions | None = None,
+        on_exhausted: Callable[["Upkeep"], None] = lambda _upkeep: None,
+    ) -> None:
+        super().__init__(name=name)
+        self.health = Health(name)
+        self.service: Service | None = None
+        self._make = make
+        self._clock = clock
+        self._options = options or UpkeepOptions()
+        self._on_exhausted = on_exhausted
+        self._deaths: deque[float] = deque(maxlen=DEATHS)
+        self._left: list[Service] = []
+
+    @property
+    def left_behind(self) -> int:
+        """Tasks of this term that ignore their cancellation."""
+        services = [*self._left, *([self.service] if self.service is not None else [])]
+        return sum(service.quarantined for service in services)
+
+    async def run(self) -> None:
+        """Ready after the first try, whatever came of it, so that others may start after this one."""
+        try:
+            up = await self._try()
+            self.ready()
+            while not self.stopping.is_set():
+                if up:
+                    await self._watch()
+                if not self.stopping.is_set():
+                    await self._pause()
+                if not self.stopping.is_set():
+                    up = await self._try()
+        finally:
+            self.health.state = UpkeepState.STOPPED
+        await self._end(self.scope.cause or Cause.STOP)
+
+    async def _try(self) -> bool:
+        """Make and start one; whether it runs."""
+        health = self.health
+        health.state, health.attempt = UpkeepState.STARTING, health.attempt + 1
+        error = await self._error_of_start()
+        if error is None:
+            self._started()
+            return True
+        await self._end(Cause.TIMEOUT if isinstance(error, TimeoutError) else Cause.STOP)
+        if not self.stopping.is_set():
+            self._failed(error)
+        return False
+
+    async def _error_of_start(self) -> BaseException | None:
+        try:
+            self.service = self._make()
+            if self.service.stop_grace is None:
+                self.service.stop_grace = LONGEST_END
+            start = asyncio.ensure_future(self.service.start(self.scope))
+        except Exception as error:  # noqa: BLE001 - the factory of a plug-in may raise anything
+            return error
+        try:
+            await asyncio.wait({start}, timeout=self._options.start_timeout)
+        finally:
+            if not start.done():
+                start.cancel()
+        if not start.done() or start.cancelled():
+            return TimeoutError(f"not ready after {self._options.start_timeout:g} s")
+        return start.exception()
+
+    def _started(self) -> None:
+        health = self.health
+        level = logging.INFO if health.attempt > 1 else logging.DEBUG
+        logger.log(level, "%s is running (attempt %d)", self.name, health.attempt)
+        health.state, health.failures, health.error = UpkeepState.RUNNING, 0, None
+        health.next_attempt_at, health.running_since = None, self._clock.monotonic()
+
+    def _failed(self, error: BaseException) -> None:
+        health, limit = self.health, self._options.max_attempts
+        health.failures += 1
+        health.error = f"{type(error).__name__}: {error}"
+        self._say(error)
+        if health.failures >= limit and not health.exhausted:
+            health.exhausted = True
+            logger.error("%s could not be started in %d attempts", self.name, limit)
+            self._on_exhausted(self)
+
+    def _say(self, error: BaseException) -> None:
+        """With its traceback the first times, then in one line."""
+        failures, limit = self.health.failures, self._options.max_attempts
+        show = error if failures <= limit and not isinstance(error, ServiceStopped) else None
+        logger.error(
+            "%s could not be started, attempt %d of %d: %s",
+            self.name, failures, limit, self.health.error,
+            exc_info=show,
+        )  # fmt: skip
+
+    async def _watch(self) -> None:
+        """Return when the service has died, hangs, or is to stop."""
+        service = self.service
+        assert service is not None, "it has just been started"  # noqa: S101
+        ended = asyncio.ensure_future(service.wait())
+        stopping = asyncio.ensure_future(self.stopping.wait())
+        try:
+            while not (ended.done() or stopping.done() or self._hangs(service)):
+                await asyncio.wait(
+                    {ended, stopping}, timeout=LOOK_EVERY, return_when=asyncio.FIRST_COMPLETED
+                )
+        finally:
+            ended.cancel()
+            stopping.cancel()
+        if not self.stopping.is_set():
+            await self._died(service, ended)
+
+    def _hangs(self, service: Service) -> bool:
+        busy = service.busy_since if isinstance(service, PeriodicService) else None
+        limit = self._options.stall_after
+        return busy is not None and limit is not None and self._clock.monotonic() - busy > limit
+
+    async def _died(self, service: Service, ended: "asyncio.Future[None]") -> None:
+        health, now = self.health, self._clock.monotonic()
+        died = ended.done() and not ended.cancelled()
+        error = ended.exception() if died else None
+        health.error = f"ended: {error!r}" if died else "hangs in one round"
+        health.restarts += 1
+        health.running_since = None
+        logger.error("%s %s; it is started again", self.name, health.error, exc_info=error)
+        self._deaths.append(now)
+        if len(self._deaths) == DEATHS and now - self._deaths[0] <= DEATHS_WITHIN:
+            self._exhaust_by_deaths()
+        await self._end(Cause.CRASH)
+
+    def _exhaust_by_deaths(self) -> None:
+        if not self.health.exhausted:
+            self.health.exhausted = True
+            logger.error("%s died %d times in ten minutes", self.name, DEATHS)
+            self._on_exhausted(self)
+
+    async def _pause(self) -> None:
+        health = self.health
+        seconds = backoff(max(health.failures, 1), reset=None, cap=LONGEST_PAUSE)
+        health.state = UpkeepState.BACKING_OFF
+        health.next_attempt_at = self._clock.monotonic() + seconds
+        await self._clock.wait_for_event(self.stopping, seconds)
+
+    async def _end(self, cause: Cause) -> None:
+        """Stop what this try has left, if anything; bounded by the service's own graces."""
+        service, self.service = self.service, None
+        if service is None:
+            return
+        await service.stop(cause)
+        if service.quarantined:
+            self._left.append(service)
