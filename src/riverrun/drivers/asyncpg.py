@@ -24,6 +24,7 @@ from riverrun.drivers.postgres_capabilities import get_server
 from riverrun.drivers.postgres_errors import (
     cannot_connect,
     is_lost,
+    is_misled,
     needs_a_human,
     sqlstate_of,
     timed_out,
@@ -225,6 +226,10 @@ async def _answer(raw: RawConnection, statement: Statement[Any]) -> Sequence[Row
     except asyncio.CancelledError:
         await settle(raw)
         raise
+    except _ERRORS as error:
+        if is_misled(error):
+            raw.terminate()
+        raise
 
 
 async def _in_transaction(raw: RawConnection, dialect: Dialect, script: Script[T]) -> T:
@@ -233,7 +238,9 @@ async def _in_transaction(raw: RawConnection, dialect: Dialect, script: Script[T
         await connection.run(_BEGIN)
         answer = await drive(connection, script)
         await _commit(raw)
-    except BaseException:
+    except BaseException as error:
+        if is_misled(error):
+            raw.terminate()
         await settle(raw, "rollback")
         raise
     return answer

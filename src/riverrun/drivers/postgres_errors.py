@@ -76,6 +76,15 @@ def is_lost(error: BaseException) -> bool:
     return isinstance(error, OSError) or _says_closed(error)
 
 
+def is_misled(error: BaseException) -> bool:
+    """Whether the server cannot write, as one that was demoted under an open connection.
+
+    A new connection may reach the one that took over; this one never does.
+    """
+    sqlstate = sqlstate_of(error)
+    return sqlstate == "25006" or (sqlstate == "0A000" and "recovery" in str(error))
+
+
 def sqlstate_of(error: BaseException) -> str | None:
     """PostgreSQL's code, where the error carries one."""
     sqlstate: Any = getattr(error, "sqlstate", None)

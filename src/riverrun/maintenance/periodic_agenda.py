@@ -5,14 +5,20 @@ after that. Only once what it says to insert is in the database is its `next_run
 so that a firing is neither lost by a failure nor, while the process lives, repeated after a success.
 
 Times are planned times: the next one is asked for after the last planned one, not after the moment at
-which we came to it, so that no delay adds up; missed times are caught up with one by one.
+which we came to it, so that no delay adds up; missed times are caught up with one by one, except that
+of those older than a day only the first counts.
+
+A job with an id may have a *row* in the database besides, with the time at which it is due next for
+whoever leads: `periodic_rows.py` has where it comes from. Then nothing fires before the row is known;
+its time wins over ours, and each firing moves it on from the very time that we have seen.
 """
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
+from riverrun.drivers.operations.periodic_jobs import Move
 from riverrun.model.periodic import PeriodicJob
 from riverrun.model.periodic_jobs import PeriodicJobHandle
 from riverrun.runtime.inserting import PeriodicInsert
@@ -25,6 +31,16 @@ MARGIN = timedelta(milliseconds=100)
 ASK_AGAIN = timedelta(minutes=1)
 """When to ask a schedule again that failed, or whose answer was of no use."""
 
+LOOK_BACK = timedelta(days=1)
+"""How far back missed times are all made up for. A job that is due every second would otherwise come
+back from a long outage with millions."""
+
+CLOCKS_DIFFER = timedelta(hours=1)
+"""By how much the clocks of two clients may differ at the very most."""
+
+NEVER = datetime(9999, 12, 31, tzinfo=UTC)
+"""What a row says when there is no next time, or the schedule could not name one."""
+
 
 @dataclass(frozen=True, slots=True)
 class NextRun:
@@ -33,78 +49,130 @@ class NextRun:
     at: datetime | None
     is_unknown: bool = False
 
+    @property
+    def stored(self) -> datetime:
+        """How a row says it."""
+        return NEVER if self.at is None or self.is_unknown else self.at
+
 
 @dataclass(frozen=True, slots=True)
 class Firing:
-    """One time at which a job is due: what to insert, None for nothing, and when it is due after it."""
+    """One time at which a job is due: what to insert, None for nothing, and when it is due after it.
+
+    Of a job that runs on start the first is one besides its schedule, with `is_start`.
+    """
 
     handle: PeriodicJobHandle
     job: PeriodicJob
     insert: PeriodicInsert | None
     next_run: NextRun
-
-
-def fire(handle: PeriodicJobHandle, job: PeriodicJob, planned: datetime) -> Firing:
-    """What follows from `job` being due at `planned`. Errors of the user's code are logged."""
-    return Firing(handle, job, _insert(job, planned), _next_run(job, planned))
+    is_start: bool = False
 
 
 class Agenda:
-    """When each job is due next, during one term. Knows no clock: every method is told the time."""
+    """When each job is due next, during one term. Knows no clock: every method is told the time.
 
-    def __init__(self) -> None:
+    `started` has the keys of the jobs that have run on start already. Once `durable`, jobs with ids
+    wait for their rows.
+    """
+
+    def __init__(self, started: set[str] | None = None) -> None:
+        self.durable = False
+        self._started = set[str]() if started is None else started
         self._entries: dict[PeriodicJobHandle, _Entry] = {}
 
     def update(self, jobs: Mapping[PeriodicJobHandle, PeriodicJob], now: datetime) -> None:
         """Take in the jobs that are new, and drop those that are gone.
 
-        A new one is due for the first time after `now`, or at `now` if it is to run on start.
+        A new one is due for the first time after `now`, or at `now` too if it is to run on start.
         """
         for handle in self._entries.keys() - jobs.keys():
             del self._entries[handle]
         for handle, job in jobs.items():
             if handle not in self._entries:
-                first = NextRun(now) if job.run_on_start else _next_run(job, now)
-                self._entries[handle] = _Entry(job, first)
+                starts = job.run_on_start and _key(handle, job) not in self._started
+                self._entries[handle] = _Entry(job, _next_run(job, now), now if starts else None)
+
+    def unregistered(self) -> bool:
+        """Whether jobs wait for their rows."""
+        return any(self._waits(entry) for entry in self._entries.values())
+
+    def first_times(self, now: datetime) -> dict[str, datetime]:
+        """By id what a row is to say if there is none yet."""
+        for entry in self._with_id():
+            entry.ask_again(now)
+        return {
+            str(entry.job.id): entry.next_run.stored
+            for entry in self._with_id()
+            if entry.row is not None or not entry.next_run.is_unknown
+        }
+
+    def registered(self, rows: Mapping[str, datetime] | None, now: datetime) -> None:
+        """The rows by id, as the database has them; None if it has no such table."""
+        self.durable = rows is not None
+        for entry in self._with_id():
+            entry.take(None if rows is None else rows.get(str(entry.job.id)), now)
 
     def due(self, now: datetime, monotonic: float) -> list[Firing]:
         """One firing for each job that is due, in the order of their handles."""
         return [
-            entry.fire_once(handle, planned)
+            entry.fire_once(handle, now)
             for handle, entry in self._entries.items()
-            if (planned := entry.due_at(now)) is not None and entry.held_until <= monotonic
+            if entry.held_until <= monotonic and not self._waits(entry) and entry.is_due(now)
         ]
 
-    def done(self, firings: Sequence[Firing]) -> None:
+    def moves(self, firings: Iterable[Firing]) -> list[Move]:
+        """The rows that have to be moved along with these."""
+        return [
+            Move(str(firing.job.id), row, firing.next_run.stored)
+            for firing in firings
+            if not firing.is_start and (row := self._entries[firing.handle].row) is not None
+        ]
+
+    def done(self, firings: Iterable[Firing]) -> None:
         """These are over and done with: the jobs are due at their next times."""
         for firing in firings:
-            if (entry := self._entries.get(firing.handle)) is not None:
-                entry.next_run = firing.next_run
-                entry.firing, entry.failures, entry.held_until = None, 0, 0.0
+            entry = self._entries[firing.handle]
+            if firing.is_start:
+                self._started.add(_key(firing.handle, firing.job))
+            entry.go_on(firing)
 
-    def failed(self, firings: Sequence[Firing]) -> int:
+    def taken(self, firings: Sequence[Firing]) -> None:
+        """Somebody else has done these; how far the jobs are, their rows have to say."""
+        self.done(firings)
+        for firing in firings:
+            self._entries[firing.handle].row = None
+
+    def failed(self, firings: Iterable[Firing]) -> int:
         """These could not be inserted; how often in a row that has happened, at most."""
-        entries = [entry for one in firings if (entry := self._entries.get(one.handle)) is not None]
+        entries = [self._entries[firing.handle] for firing in firings]
         for entry in entries:
             entry.failures += 1
         return max((entry.failures for entry in entries), default=1)
 
-    def hold(self, firings: Sequence[Firing], until: float) -> None:
+    def hold(self, firings: Iterable[Firing], until: float) -> None:
         """Do not try these again before `until`, on the monotonic clock; the other jobs go on."""
         for firing in firings:
-            if (entry := self._entries.get(firing.handle)) is not None:
-                entry.held_until = until
+            self._entries[firing.handle].held_until = until
 
     def pause(self, now: datetime, monotonic: float) -> float | None:
-        """Seconds until something is due; None for never."""
+        """Seconds until something is due, of what waits for nothing else; None for never."""
         return min(
             (
-                max((entry.next_run.at - now).total_seconds(), entry.held_until - monotonic, 0.0)
+                max((at - now).total_seconds(), entry.held_until - monotonic, 0.0)
                 for entry in self._entries.values()
-                if entry.next_run.at is not None
+                if not self._waits(entry) and (at := entry.next_time) is not None
             ),
             default=None,
         )
+
+    def _with_id(self) -> list["_Entry"]:
+        return [entry for entry in self._entries.values() if entry.job.id is not None]
+
+    def _waits(self, entry: "_Entry") -> bool:
+        if not self.durable or entry.job.id is None or entry.row is not None:
+            return False
+        return not entry.next_run.is_unknown
 
 
 @dataclass(slots=True)
@@ -113,21 +181,67 @@ class _Entry:
 
     job: PeriodicJob
     next_run: NextRun
+    starts_at: datetime | None
+    row: datetime | None = None
     firing: Firing | None = None
     failures: int = 0
     held_until: float = 0.0
 
-    def due_at(self, now: datetime) -> datetime | None:
-        """The planned time, if it has come; a schedule that gave none is asked for one first."""
+    @property
+    def next_time(self) -> datetime | None:
+        """When there is something to do."""
+        return self.starts_at or self.next_run.at
+
+    def ask_again(self, now: datetime) -> None:
+        """If the schedule did not say when the job is due, ask it again in time."""
         if self.next_run.is_unknown and _has_come(self.next_run.at, now):
             self.next_run = _next_run(self.job, now)
-        planned = self.next_run
-        return None if planned.is_unknown or not _has_come(planned.at, now) else planned.at
 
-    def fire_once(self, handle: PeriodicJobHandle, planned: datetime) -> Firing:
+    def is_due(self, now: datetime) -> bool:
+        if self.starts_at is not None:
+            return True
+        self.ask_again(now)
+        return not self.next_run.is_unknown and _has_come(self.next_run.at, now)
+
+    def fire_once(self, handle: PeriodicJobHandle, now: datetime) -> Firing:
         if self.firing is None:
-            self.firing = fire(handle, self.job, planned)
+            self.firing = self._fire(handle, now)
         return self.firing
+
+    def _fire(self, handle: PeriodicJobHandle, now: datetime) -> Firing:
+        job, planned = self.job, self.next_time or now
+        insert = _insert(job, planned)
+        if self.starts_at is not None:
+            return Firing(handle, job, insert, self.next_run, is_start=True)
+        return Firing(handle, job, insert, _next_run(job, max(planned, now - LOOK_BACK)))
+
+    def go_on(self, firing: Firing) -> None:
+        if firing.is_start:
+            self.starts_at = None
+        else:
+            self.next_run = firing.next_run
+            self.row = None if self.row is None else firing.next_run.stored
+        self.firing, self.failures, self.held_until = None, 0, 0.0
+
+    def take(self, row: datetime | None, now: datetime) -> None:
+        """Go by the time in the row, unless the schedule can never have said that."""
+        if row == self.row:
+            return
+        self.row = row
+        if row is not None and row != self.next_run.stored and row <= self._latest(now):
+            self.next_run = NextRun(row)
+        if self.firing is not None and not self.firing.is_start:
+            self.firing = None
+
+    def _latest(self, now: datetime) -> datetime:
+        """The latest time that the schedule can have given to anybody: later ones are of another."""
+        horizon = now + CLOCKS_DIFFER
+        later = _next_run(self.job, horizon)
+        return later.at or horizon
+
+
+def _key(handle: PeriodicJobHandle, job: PeriodicJob) -> str:
+    return job.id or str(handle)
 
 
 def _has_come(time: datetime | None, now: datetime) -> bool:

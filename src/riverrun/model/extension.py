@@ -24,6 +24,7 @@ import msgspec
 from riverrun.model.errors import ConfigurationError
 from riverrun.model.insert import InsertResult
 from riverrun.model.job import JobRow, JobState
+from riverrun.model.leadership import LeadershipMetric
 from riverrun.model.outcome import Cancel, Completed, Discard
 
 
@@ -67,7 +68,7 @@ class FetchCountMetric(msgspec.Struct, frozen=True, kw_only=True):
     count: int
 
 
-Metric = FetchDurationMetric | FetchCountMetric
+Metric = FetchDurationMetric | FetchCountMetric | LeadershipMetric
 
 InsertSteps = Generator[Sequence[JobInsertParams], list[InsertResult], list[InsertResult]]
 """What insert middleware is: it yields the jobs to insert, is sent the results, and returns them."""

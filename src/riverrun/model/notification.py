@@ -73,6 +73,16 @@ def control_payload(action: str, queue: str, **rest: Any) -> str:
     return json.dumps({"action": action, **rest, "queue": queue}, separators=(",", ":"))
 
 
+def request_resign_payload(leader_id: str = "", elected_at: str = "") -> str:
+    """What asks a leader to step down: whoever leads, or one by its id and perhaps its very term.
+
+    Clients of River know the broadcast alone, and take the others for it.
+    """
+    term = {"elected_at": elected_at} if elected_at else {}
+    message = {"action": "request_resign", "leader_id": leader_id, **term}
+    return json.dumps(message, separators=(",", ":"))
+
+
 def metadata_payload(queue: str, metadata: str) -> str:
     """What is sent when a queue has new metadata, which goes in as the JSON it is."""
     raw = msgspec.Raw(metadata.encode())

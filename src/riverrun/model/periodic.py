@@ -6,6 +6,8 @@ from dataclasses import KW_ONLY, dataclass, fields
 from datetime import datetime
 from typing import Any, cast
 
+import msgspec
+
 from riverrun.model.errors import ConfigurationError, ValidationError
 from riverrun.model.insert import NO_OPTIONS, InsertOptions, as_utc, insert_options
 from riverrun.model.names import check_kind
@@ -95,6 +97,18 @@ class PeriodicJob:
             return None
         args, options = _args_and_options(made)
         return args, _over(self.options, options)
+
+
+class DurablePeriodicJob(msgspec.Struct, frozen=True, kw_only=True):
+    """When a periodic job with an id is due next, as the database has it for whoever leads.
+
+    `updated_at` is when a leader last said that it has the job. What nobody has for a day is forgotten.
+    """
+
+    id: str
+    created_at: datetime
+    next_run_at: datetime
+    updated_at: datetime
 
 
 def _args_and_options(made: Any) -> tuple[object, InsertOptions]:

@@ -4,46 +4,74 @@ A question runs in a task of its own and is only watched: at its deadline it is 
 that a driver that hangs while it is cancelled holds up nobody. What comes of it later changes nothing.
 
 An election whose COMMIT went unanswered may have been won. Its row was returned before the commit, so
-it is kept as the *candidate*: a bid that is denied asks whether exactly that term is what denies it. A row
-is never taken for ours by its `leader_id` alone; two processes may share one.
+it is kept as the *candidate*: if exactly that term is found in the database, it is ours. A row is never
+taken for ours by its `leader_id` alone; two processes may share one.
 """
 
 import asyncio
 import logging
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from riverrun.drivers.operations import Operations
 from riverrun.drivers.operations.leader import ElectedAt, LeaderRow
 from riverrun.drivers.statement import Database, Script
-from riverrun.model.errors import DatabaseError, DatabaseUnavailableError
-from riverrun.runtime.backoff import backoff
+from riverrun.model.errors import ConfigurationError, DatabaseError, DatabaseUnavailableError
 from riverrun.runtime.clock import Clock
 
 T = TypeVar("T")
 
 logger = logging.getLogger("riverrun.elector")
 
-OPERATION_TIMEOUT = 5.0
 RESIGN_TIMEOUTS = (1.0, 2.0, 3.0)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ElectorOptions:
+    """The times of leadership, in seconds. All but the last two are River's: other clients rely on them.
+
+    A leader renews every `interval`; whoever does not lead looks as often, plus at random up to `jitter`.
+    A `lease` is trusted until `margin` before it ends. No question takes longer than `operation_timeout`.
+    Raises `ConfigurationError` for times in which a leader could not renew before its trust ends.
+    """
+
+    interval: float = 5.0
+    jitter: float = 1.0
+    lease: float = 15.0
+    margin: float = 1.0
+    operation_timeout: float = 5.0
+
+    def __post_init__(self) -> None:
+        if self.interval <= 0 or self.jitter < 0 or self.margin < 0:
+            raise ConfigurationError(f"{self}: times of leadership cannot be negative, nor 0 apart")
+        if self.interval + self.operation_timeout >= self.lease - self.margin:
+            raise ConfigurationError(
+                f"{self}: `lease` must be longer than `interval`, `operation_timeout` and `margin` together"
+            )
+
+    def trusted_until(self, started: float) -> float:
+        """How long a lease may be trusted that a statement begun at `started` has confirmed."""
+        return started + self.lease - self.margin
+
+
 class Lease:
-    """Bids for, renews and gives up the one row of `river_leader`; `ttl` in seconds.
+    """Bids for, renews and gives up the one row of `river_leader`.
 
     It asks on a connection that is for this alone, so that jobs which use up all others cannot cost a
     client its leadership.
     """
 
-    def __init__(self, client_id: str, database: Database, clock: Clock, *, ttl: float) -> None:
+    def __init__(
+        self, client_id: str, database: Database, clock: Clock, options: ElectorOptions
+    ) -> None:
         self._client_id = client_id
         self._database = database.reserved()
         self._is_shared = self._database is database
-        self._operations = Operations(database.dialect)
+        self._leader = Operations(database.dialect).leader
         self._clock = clock
-        self._ttl = ttl
+        self._options = options
         self._candidate: LeaderRow | None = None
-        self._candidate_until = 0.0
         self._left: set[asyncio.Task[Any]] = set()
 
     async def close(self) -> None:
@@ -51,47 +79,60 @@ class Lease:
         if not self._is_shared:
             await self._database.close()
 
+    async def look(self) -> LeaderRow | None:
+        """The row of whoever leads, by the clock of the database."""
+        statement = self._leader.get_valid(now=self._clock.now_or_none())
+        return await self._within(self._longest, lambda: self._database.run(statement))
+
     async def bid(self, *, at_once: bool = False) -> LeaderRow | None:
         """Our new term, or None if somebody else leads; raises `DatabaseError`.
 
-        Who is denied may be denied by a win of its own that it was never told of. `at_once` asks in a
-        single statement, for when the row is known to be gone: it leaves an expired one where it is.
+        `at_once` asks in a single statement, for when the row is known to be gone: it leaves an
+        expired one where it is.
         """
-        question = self._claim() if at_once else self._database.transact(self._elect())
-        row = await self._within(OPERATION_TIMEOUT, question)
-        if row is None and self._candidate is not None:
-            row = await self.renew(self._candidate.elected_at, OPERATION_TIMEOUT)
-        if row is not None or self._clock.monotonic() > self._candidate_until:
+        row = await self._within(
+            self._longest,
+            self._claim if at_once else lambda: self._database.transact(self._elect()),
+        )
+        if row is not None:
             self._candidate = None
+        return row
+
+    def is_candidate(self, row: LeaderRow) -> bool:
+        """Whether this is the term that we may have won without being told."""
+        return self._candidate is not None and _term(row) == _term(self._candidate)
+
+    async def adopt(self, candidate: LeaderRow) -> LeaderRow | None:
+        """The candidate's row with a new end; None if its lease has run out."""
+        row = await self.renew(candidate.elected_at, self._longest)
+        self._candidate = None
         return row
 
     async def renew(self, elected_at: ElectedAt, seconds: float) -> LeaderRow | None:
         """The row of this very term with a new end; None if the term is gone."""
-        statement = self._operations.leader.reelect(
-            self._client_id, elected_at, ttl=self._ttl, now=self._clock.now_or_none()
+        statement = self._leader.reelect(
+            self._client_id, elected_at, ttl=self._options.lease, now=self._clock.now_or_none()
         )
-        return await self._within(min(seconds, OPERATION_TIMEOUT), self._database.run(statement))
-
-    async def observe(self) -> LeaderRow | None:
-        """Whoever leads now; None if nobody does or it cannot be known."""
-        try:
-            return await self._within(
-                OPERATION_TIMEOUT, self._database.run(self._operations.leader.get())
-            )
-        except DatabaseError:
-            return None
+        return await self._within(
+            min(seconds, self._longest), lambda: self._database.run(statement)
+        )
 
     async def resign(self, elected_at: ElectedAt) -> bool:
-        """Give up this very term, and no other; false if the database could not be told."""
+        """Give up this very term, and no other; false if the database could not be told.
+
+        Three times at most, each in the seconds that are for it, so that it never takes longer than
+        their sum.
+        """
         for attempt, seconds in enumerate(RESIGN_TIMEOUTS, start=1):
+            next_attempt = self._clock.monotonic() + seconds
             try:
-                await self._within(seconds, self._resign(elected_at))
+                await self._within(seconds, lambda: self._resign(elected_at))
             except DatabaseError as error:
                 logger.warning("resigning failed, attempt %d: %s", attempt, error)
             else:
                 return True
             if attempt < len(RESIGN_TIMEOUTS):
-                await self._clock.sleep(backoff(attempt, reset=3))
+                await self._clock.sleep(max(next_attempt - self._clock.monotonic(), 0))
         return False
 
     async def resign_candidate(self) -> None:
@@ -100,34 +141,36 @@ class Lease:
         if candidate is not None:
             await self.resign(candidate.elected_at)
 
+    @property
+    def _longest(self) -> float:
+        return self._options.operation_timeout
+
     def _elect(self) -> Script[LeaderRow | None]:
-        row = yield from self._operations.leader.elect(
-            self._client_id, ttl=self._ttl, now=self._clock.now_or_none()
+        row = yield from self._leader.elect(
+            self._client_id, ttl=self._options.lease, now=self._clock.now_or_none()
         )
         return self._won(row)
 
     async def _claim(self) -> LeaderRow | None:
-        statement = self._operations.leader.claim(
-            self._client_id, ttl=self._ttl, now=self._clock.now_or_none()
+        statement = self._leader.claim(
+            self._client_id, ttl=self._options.lease, now=self._clock.now_or_none()
         )
         return self._won(await self._database.run(statement))
 
     def _won(self, row: LeaderRow | None) -> LeaderRow | None:
         """Keep it in mind, since what comes of the commit may never be known."""
         if row is not None:
-            self._candidate, self._candidate_until = row, self._clock.monotonic() + self._ttl
+            self._candidate = row
         return row
 
     async def _resign(self, elected_at: ElectedAt) -> bool:
         return await self._database.transact(
-            self._operations.leader.resign(
-                self._client_id, elected_at, now=self._clock.now_or_none()
-            )
+            self._leader.resign(self._client_id, elected_at, now=self._clock.now_or_none())
         )
 
-    async def _within(self, seconds: float, question: Coroutine[Any, Any, T]) -> T:
-        """What comes of `question` in that time; raises `DatabaseError` for anything but an answer."""
-        task = asyncio.ensure_future(self._connected(question))
+    async def _within(self, seconds: float, ask: Callable[[], Awaitable[T]]) -> T:
+        """The answer, if it comes in that time; raises `DatabaseError` for anything else."""
+        task = asyncio.ensure_future(self._connected(ask))
         try:
             await asyncio.wait({task}, timeout=max(seconds, 0))
         finally:
@@ -141,14 +184,10 @@ class Lease:
             )
         return task.result()
 
-    async def _connected(self, question: Coroutine[Any, Any, T]) -> T:
-        try:
-            if not self._is_shared:
-                await self._database.open()
-        except BaseException:
-            question.close()
-            raise
-        return await question
+    async def _connected(self, ask: Callable[[], Awaitable[T]]) -> T:
+        if not self._is_shared:
+            await self._database.open()
+        return await ask()
 
     def _leave(self, task: asyncio.Task[Any]) -> None:
         """Cancel it, and look at what becomes of it only so that nobody complains."""
@@ -160,3 +199,7 @@ class Lease:
         self._left.discard(task)
         if not task.cancelled():
             task.exception()
+
+
+def _term(row: LeaderRow) -> tuple[str, ElectedAt]:
+    return row.leader_id, row.elected_at

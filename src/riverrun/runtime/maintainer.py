@@ -25,14 +25,17 @@ import random
 from collections.abc import Callable, Sequence
 from enum import StrEnum
 
+from riverrun.model.leadership import LeadershipMetric, LeadershipSign
 from riverrun.runtime.clock import Clock
-from riverrun.runtime.elector import Elector, LeadershipEvent
+from riverrun.runtime.elector import Elector
+from riverrun.runtime.observing import Observe, unobserved
+from riverrun.runtime.repeats import Repeats
 from riverrun.runtime.rivals import STEADY
 from riverrun.runtime.scope import Cause
 from riverrun.runtime.service import Service, ServiceStopped
 from riverrun.runtime.tenure import MaintenanceService, Tenure, all_or_nothing
-from riverrun.runtime.term import Reason
-from riverrun.runtime.upkeep import Upkeep, UpkeepOptions
+from riverrun.runtime.term import LeadershipEvent, LeadershipTerm, Reason
+from riverrun.runtime.upkeep import Upkeep, UpkeepOptions, UpkeepState
 
 logger = logging.getLogger("riverrun.maintenance")
 
@@ -51,6 +54,8 @@ class MaintenanceState(StrEnum):
     RUNNING = "running"
     DEGRADED = "degraded"
     """Some run; those that failed are tried again."""
+    FAILED = "failed"
+    """None runs; they are tried again."""
     DRAINING = "draining"
 
 
@@ -68,6 +73,7 @@ class Maintainer(Service):
         isolate: bool = True,
         options: UpkeepOptions | None = None,
         draw: Callable[[float, float], float] = random.uniform,
+        observe: Observe = unobserved,
     ) -> None:
         super().__init__()
         _check_names(services)
@@ -79,6 +85,8 @@ class Maintainer(Service):
         self._clock = clock
         self._options = options or UpkeepOptions()
         self._draw = draw
+        self._observe = observe
+        self._repeats = Repeats(clock)
         self._changed = asyncio.Event()
         self._first_failure = float("inf")
         self._retired: list[Tenure] = []
@@ -94,7 +102,10 @@ class Maintainer(Service):
         if tenure.healthy:
             return MaintenanceState.RUNNING
         failing = any(upkeep.health.failures or upkeep.health.restarts for upkeep in tenure.upkeeps)
-        return MaintenanceState.DEGRADED if failing else MaintenanceState.STARTING
+        if not failing:
+            return MaintenanceState.STARTING
+        some_run = any(upkeep.health.state is UpkeepState.RUNNING for upkeep in tenure.upkeeps)
+        return MaintenanceState.DEGRADED if some_run else MaintenanceState.FAILED
 
     @property
     def left_behind(self) -> int:
@@ -135,6 +146,8 @@ class Maintainer(Service):
             self._clock,
             options=self._options,
             on_exhausted=self._on_exhausted,
+            repeats=self._repeats,
+            observe=self._observe,
         )
         self.spawn(self._begin(tenure), name=f"{tenure.name}: begin")
 
@@ -171,12 +184,19 @@ class Maintainer(Service):
         finally:
             tenure.let_go()
             self._retired.append(tenure)
+            self._tell_of_fences(tenure.term)
+
+    def _tell_of_fences(self, term: LeadershipTerm) -> None:
+        if term.fences:
+            logger.warning("%r: the database refused %d transactions", term, term.fences)
+            self._observe(LeadershipMetric(name=LeadershipSign.FENCED, count=term.fences))
 
     def _on_exhausted(self, tenure: Tenure, upkeep: Upkeep) -> None:
         """Hand over, unless it has been shown that nobody else can do better."""
         if tenure.term.over or tenure is not self.tenure:
             return
         self.failed_terms += 1
+        self._observe(LeadershipMetric(name=LeadershipSign.EXHAUSTED, service=upkeep.name))
         self._first_failure = min(self._first_failure, self._clock.monotonic())
         others_can = self._elector.rivals.led_steadily_since(self._first_failure)
         if self.failed_terms >= PATIENCE and not others_can:

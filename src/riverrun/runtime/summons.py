@@ -3,10 +3,11 @@
 - `resigned` by somebody else: there is room, so bid soon. Within 50 ms at random, so that not all who
   hear of it bid at once; at once against a client that resigns again and again, since it would win.
 - `request_resign`: whoever leads is asked to step down. One with a `leader_id`, and perhaps an
-  `elected_at`, is for that term alone. One for anybody is honoured once for each term, and not in a
-  young term after several in a row: a flood of them would mean no maintenance at all.
+  `elected_at`, is for that term alone. One for anybody is honoured, but not in a young term after
+  several in a row: a flood of them would mean no maintenance at all.
 """
 
+import logging
 from collections import deque
 from collections.abc import Callable
 from datetime import datetime
@@ -17,10 +18,15 @@ from riverrun.runtime.clock import Clock
 from riverrun.runtime.notifier import Notifier
 from riverrun.runtime.term import LeadershipTerm
 
+logger = logging.getLogger("riverrun.elector")
+
 WOKEN_DELAY = 0.05
 FLAPS = 3
 FLAPPING_SECONDS = 60.0
+NEWS = 1.0
+"""Seconds for which it matters that somebody has resigned."""
 IN_A_ROW = 3
+IN_A_ROW_SECONDS = 60.0
 YOUNG = 10.0
 
 
@@ -31,60 +37,85 @@ class Summons:
         self._client_id = client_id
         self._clock = clock
         self._notifier = notifier
-        self._request: LeadershipMessage | None = None
-        self._honoured = 0
-        self._resigned: deque[tuple[float, str]] = deque(maxlen=64)
-        self._flapping = False
         self._wake: Callable[[], None] = lambda: None
+        self._term: LeadershipTerm | None = None
+        self._request: LeadershipMessage | None = None
+        self._honoured: deque[float] = deque(maxlen=IN_A_ROW)
+        self._resigned: deque[tuple[float, str]] = deque(maxlen=64)
+        self._flapped = float("-inf")
         self._own: deque[str] = deque(maxlen=16)
 
-    def listen(self, wake: Callable[[], None]) -> Callable[[], None]:
-        """Call `wake` when a message matters; returns how to end that."""
+    def listen(
+        self, wake: Callable[[], None], on_connected: Callable[[], None] = lambda: None
+    ) -> Callable[[], None]:
+        """Call `wake` when a message matters, and `on_connected` when the database can be heard again.
+
+        Returns how to end that.
+        """
         self._wake = wake
         if self._notifier is None:
             return lambda: None
-        return self._notifier.subscribe(LEADERSHIP, self.hear)
+        stop_hearing = self._notifier.subscribe(LEADERSHIP, self.hear)
+        stop_asking = self._notifier.on_connected(on_connected)
+
+        def stop() -> None:
+            stop_hearing()
+            stop_asking()
+
+        return stop
+
+    @property
+    def flapping(self) -> bool:
+        """Whether somebody has resigned just now who does so again and again."""
+        return self._clock.monotonic() - self._flapped < NEWS
 
     @property
     def delay(self) -> float:
         """Seconds within which to bid after a wake-up."""
-        return 0.0 if self._flapping else WOKEN_DELAY
+        return 0.0 if self.flapping else WOKEN_DELAY
 
-    def take_flapping(self) -> bool:
-        """Whether the client that has just resigned does so again and again; asking clears it."""
-        flapping, self._flapping = self._flapping, False
-        return flapping
-
-    def begin(self, elected_at: ElectedAt) -> None:
+    def begin(self, term: LeadershipTerm) -> None:
         """A term of ours begins: what was asked of an older one is not for it.
 
         That it was resigned will be no news, unless another process with our id says so of its own.
         """
-        self._request = None
-        self._own.append(_text(elected_at))
+        self._term, self._request = term, None
+        self._own.append(_text(term.elected_at))
 
     def asks_to_resign(self, term: LeadershipTerm) -> bool:
         """Whether this term is asked to end; asking clears it."""
         request, self._request = self._request, None
-        if request is None or not _means(request, term):
+        if request is None or term is not self._term:
             return False
-        if request.leader_id:
-            return True
-        young = self._clock.monotonic() - term.began < YOUNG
-        self._honoured = self._honoured + 1 if young else 1
-        return self._honoured <= IN_A_ROW
+        return bool(request.leader_id) or self._is_honoured(term)
 
     def hear(self, payload: str) -> None:
         """One message; whatever is not understood is ignored."""
         message = LeadershipMessage.read(payload)
         if message is None:
-            return
-        if message.action == "request_resign":
-            self._request = message
-            self._wake()
+            logger.debug("not a message about leadership: %.200s", payload)
+        elif message.action == "request_resign":
+            self._hear_request(message)
         elif message.action == "resigned" and not self._is_our_own(message):
             self._note(message.leader_id)
             self._wake()
+
+    def _hear_request(self, message: LeadershipMessage) -> None:
+        """Only the term of now can be asked; a request for it by name is not lost to one for anybody."""
+        if self._term is None or self._term.over or not _means(message, self._term):
+            return
+        if self._request is None or message.leader_id:
+            self._request = message
+        self._wake()
+
+    def _is_honoured(self, term: LeadershipTerm) -> bool:
+        now = self._clock.monotonic()
+        many = len(self._honoured) == IN_A_ROW and now - self._honoured[0] < IN_A_ROW_SECONDS
+        if many and now - term.began < YOUNG:
+            logger.info("a request to resign is ignored: too many for so young a term")
+            return False
+        self._honoured.append(now)
+        return True
 
     def _is_our_own(self, message: LeadershipMessage) -> bool:
         if message.leader_id != self._client_id:
@@ -95,7 +126,7 @@ class Summons:
         now = self._clock.monotonic()
         self._resigned.append((now, leader_id))
         recent = [who for at, who in self._resigned if now - at <= FLAPPING_SECONDS]
-        self._flapping = recent.count(leader_id) >= FLAPS
+        self._flapped = now if recent.count(leader_id) >= FLAPS else float("-inf")
 
 
 def _means(request: LeadershipMessage, term: LeadershipTerm) -> bool:

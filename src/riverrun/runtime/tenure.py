@@ -10,6 +10,8 @@ from dataclasses import dataclass
 
 from riverrun.runtime.clock import Clock
 from riverrun.runtime.groups import Together, stop_all
+from riverrun.runtime.observing import Observe, unobserved
+from riverrun.runtime.repeats import Repeats
 from riverrun.runtime.scope import Cause
 from riverrun.runtime.service import Service
 from riverrun.runtime.term import LeadershipTerm
@@ -37,6 +39,8 @@ class Tenure(Service):
         *,
         options: UpkeepOptions,
         on_exhausted: Callable[["Tenure", Upkeep], None],
+        repeats: Repeats | None = None,
+        observe: Observe = unobserved,
     ) -> None:
         super().__init__(name=f"Tenure[{term.epoch}]")
         self.term = term
@@ -48,6 +52,8 @@ class Tenure(Service):
                 clock,
                 options=options,
                 on_exhausted=lambda upkeep: on_exhausted(self, upkeep),
+                repeats=repeats,
+                observe=observe,
             )
             for service in services
         ]

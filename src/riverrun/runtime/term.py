@@ -11,10 +11,11 @@ machine slept, or while the event loop was blocked.
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from riverrun.drivers.operations.leader import ElectedAt
+from riverrun.drivers.operations.leader import ElectedAt, LeaderRow
 from riverrun.model.errors import LeadershipLostError
 from riverrun.runtime.clock import Clock
 from riverrun.runtime.scope import Cause, Scope
@@ -101,6 +102,10 @@ class LeadershipTerm:
                 f"term {self.epoch} of {self.leader_id} is over ({self.reason or 'trust expired'})"
             )
 
+    def is_in(self, row: LeaderRow) -> bool:
+        """Whether the row is of this very term."""
+        return (row.leader_id, row.elected_at) == (self.leader_id, self.elected_at)
+
     def prolong(self, confirmed: float, trusted_until: float) -> bool:
         """Trust it further, after a renewal that began at `confirmed`; not once the trust has run out."""
         if self.remaining() <= 0:
@@ -139,3 +144,14 @@ class LeadershipTerm:
 
     def __repr__(self) -> str:
         return f"<LeadershipTerm {self.epoch} of {self.leader_id!r} {self.reason or 'trusted'}>"
+
+
+@dataclass(frozen=True, slots=True)
+class LeadershipEvent:
+    """A term that has begun or is over, and why; `tenure` is how many seconds it lasted."""
+
+    is_leader: bool
+    term: LeadershipTerm
+    reason: Reason
+    at: datetime
+    tenure: float = 0.0

@@ -16,12 +16,17 @@ import logging
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 from enum import StrEnum
+from typing import Any
 
+from riverrun.model.leadership import LeadershipMetric, LeadershipSign
 from riverrun.runtime.backoff import backoff
 from riverrun.runtime.clock import Clock
+from riverrun.runtime.observing import Observe, unobserved
+from riverrun.runtime.repeats import Repeats, is_milestone
 from riverrun.runtime.scope import Cause
-from riverrun.runtime.service import PeriodicService, Service, ServiceStopped
+from riverrun.runtime.service import PeriodicService, Service
 
 logger = logging.getLogger("riverrun.maintenance")
 
@@ -59,6 +64,7 @@ class Health:
     """What is known of one service in this term; times are the clock's `monotonic`."""
 
     name: str
+    max_attempts: int = 3
     state: UpkeepState = UpkeepState.STARTING
     attempt: int = 0
     failures: int = 0
@@ -67,7 +73,6 @@ class Health:
     exhausted: bool = False
     error: str | None = None
     next_attempt_at: float | None = None
-    running_since: float | None = None
 
 
 class Upkeep(Service):
@@ -81,14 +86,19 @@ class Upkeep(Service):
         *,
         options: UpkeepOptions | None = None,
         on_exhausted: Callable[["Upkeep"], None] = lambda _upkeep: None,
+        repeats: Repeats | None = None,
+        observe: Observe = unobserved,
     ) -> None:
         super().__init__(name=name)
-        self.health = Health(name)
+        options = options or UpkeepOptions()
+        self.health = Health(name, options.max_attempts)
         self.service: Service | None = None
         self._make = make
         self._clock = clock
-        self._options = options or UpkeepOptions()
+        self._options = options
         self._on_exhausted = on_exhausted
+        self._repeats = repeats or Repeats(clock)
+        self._observe = observe
         self._deaths: deque[float] = deque(maxlen=DEATHS)
         self._left: list[Service] = []
 
@@ -118,12 +128,15 @@ class Upkeep(Service):
         """Make and start one; whether it runs."""
         health = self.health
         health.state, health.attempt = UpkeepState.STARTING, health.attempt + 1
+        begun = self._clock.monotonic()
         error = await self._error_of_start()
         if error is None:
-            self._started()
+            self._started(self._clock.monotonic() - begun)
             return True
         await self._end(Cause.TIMEOUT if isinstance(error, TimeoutError) else Cause.STOP)
-        if not self.stopping.is_set():
+        if self.stopping.is_set():
+            logger.debug("%s was not started: its term is over (%r)", self.name, error)
+        else:
             self._failed(error)
         return False
 
@@ -144,32 +157,39 @@ class Upkeep(Service):
             return TimeoutError(f"not ready after {self._options.start_timeout:g} s")
         return start.exception()
 
-    def _started(self) -> None:
+    def _started(self, seconds: float) -> None:
         health = self.health
         level = logging.INFO if health.attempt > 1 else logging.DEBUG
         logger.log(level, "%s is running (attempt %d)", self.name, health.attempt)
         health.state, health.failures, health.error = UpkeepState.RUNNING, 0, None
-        health.next_attempt_at, health.running_since = None, self._clock.monotonic()
+        health.next_attempt_at = None
+        self._tell(LeadershipSign.START_OK, duration=timedelta(seconds=seconds))
 
     def _failed(self, error: BaseException) -> None:
         health, limit = self.health, self._options.max_attempts
         health.failures += 1
         health.error = f"{type(error).__name__}: {error}"
         self._say(error)
+        is_timeout = isinstance(error, TimeoutError)
+        self._tell(
+            LeadershipSign.START_TIMEOUT if is_timeout else LeadershipSign.START_ERROR,
+            error=health.error,
+        )
         if health.failures >= limit and not health.exhausted:
             health.exhausted = True
             logger.error("%s could not be started in %d attempts", self.name, limit)
             self._on_exhausted(self)
 
     def _say(self, error: BaseException) -> None:
-        """With its traceback the first times, then in one line."""
+        """With its traceback once, in whichever term; beyond the tries of a term ever more rarely."""
         failures, limit = self.health.failures, self._options.max_attempts
-        show = error if failures <= limit and not isinstance(error, ServiceStopped) else None
-        logger.error(
-            "%s could not be started, attempt %d of %d: %s",
-            self.name, failures, limit, self.health.error,
-            exc_info=show,
-        )  # fmt: skip
+        repeat = self._repeats.note(self.name, str(self.health.error))
+        if failures <= limit or is_milestone(failures):
+            logger.error(
+                "%s could not be started, attempt %d of %d: %s%s",
+                self.name, failures, limit, self.health.error, repeat,
+                exc_info=error if repeat.is_new else None,
+            )  # fmt: skip
 
     async def _watch(self) -> None:
         """Return when the service has died, hangs, or is to stop."""
@@ -198,9 +218,11 @@ class Upkeep(Service):
         died = ended.done() and not ended.cancelled()
         error = ended.exception() if died else None
         health.error = f"ended: {error!r}" if died else "hangs in one round"
-        health.restarts += 1
-        health.running_since = None
-        logger.error("%s %s; it is started again", self.name, health.error, exc_info=error)
+        health.state, health.restarts = UpkeepState.BACKING_OFF, health.restarts + 1
+        repeat = self._repeats.note(self.name, health.error)
+        show = error if repeat.is_new else None
+        logger.error("%s %s; it is started again%s", self.name, health.error, repeat, exc_info=show)
+        self._tell(LeadershipSign.ENDED if died else LeadershipSign.STALLED, error=health.error)
         self._deaths.append(now)
         if len(self._deaths) == DEATHS and now - self._deaths[0] <= DEATHS_WITHIN:
             self._exhaust_by_deaths()
@@ -227,3 +249,7 @@ class Upkeep(Service):
         await service.stop(cause)
         if service.quarantined:
             self._left.append(service)
+            self._tell(LeadershipSign.QUARANTINED, count=service.quarantined)
+
+    def _tell(self, sign: LeadershipSign, **more: Any) -> None:
+        self._observe(LeadershipMetric(name=sign, service=self.name, **more))

@@ -12,6 +12,7 @@ from riverrun.drivers.operations.indexes import IndexOperations
 from riverrun.drivers.operations.jobs import JobOperations
 from riverrun.drivers.operations.leader import LeaderOperations
 from riverrun.drivers.operations.notifications import NotificationOperations
+from riverrun.drivers.operations.periodic_jobs import PeriodicJobOperations
 from riverrun.drivers.operations.queues import QueueOperations
 
 __all__ = ["Operations"]
@@ -25,4 +26,5 @@ class Operations:
         self.queues = QueueOperations(dialect)
         self.indexes = IndexOperations(dialect)
         self.leader = LeaderOperations(dialect)
+        self.periodic_jobs = PeriodicJobOperations(dialect)
         self.notifications = NotificationOperations(dialect)

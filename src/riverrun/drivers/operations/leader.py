@@ -95,6 +95,10 @@ class LeaderOperations(OperationGroup):
         """The leader's row, expired or not."""
         return self._ask("get_leader", self._read, timeout=TIMEOUT)
 
+    def get_valid(self, *, now: datetime | None = None) -> Statement[LeaderRow | None]:
+        """The leader's row, if its lease has not expired by the clock of the database."""
+        return self._ask("get_valid_leader", self._read, timeout=TIMEOUT, now=now)
+
     def limit_transaction(self) -> Script[None]:
         """Have the server end this transaction if its client falls silent, and let the row go.
 
@@ -118,5 +122,10 @@ class LeaderOperations(OperationGroup):
 
 def resigned_payload(leader_id: str, elected_at: ElectedAt) -> str:
     """What a leader says when it steps down; `elected_at` tells two clients of one id apart."""
-    at = elected_at.isoformat() if isinstance(elected_at, datetime) else str(elected_at)
+    at = elected_at_text(elected_at)
     return json.dumps({"leader_id": leader_id, "action": "resigned", "elected_at": at})
+
+
+def elected_at_text(elected_at: ElectedAt) -> str:
+    """How a term's time is written in messages."""
+    return elected_at.isoformat() if isinstance(elected_at, datetime) else str(elected_at)

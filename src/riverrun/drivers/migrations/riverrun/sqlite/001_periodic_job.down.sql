@@ -1,0 +1,1 @@
+drop table /*schema*/riverrun_periodic_job;

@@ -1,0 +1,174 @@
+"""The elector on real databases: who leads, how it ends, and what the row and the messages say."""
+
+import asyncio
+import json
+
+import pytest
+
+from riverrun.drivers.migrator import migrate_up_all
+from riverrun.drivers.operations import Operations
+from riverrun.drivers.operations.leader import LeaderRow
+from riverrun.drivers.statement import Database
+from riverrun.drivers.url import open_database
+from riverrun.model.notification import CONTROL, LEADERSHIP
+from riverrun.runtime.elector import Phase
+from riverrun.runtime.term import Reason
+from tests.support.electing import DEAF, electing, hearing, in_order, leader, write
+from tests.support.interposed import InterposedDatabase
+from tests.support.operations import later, notifications_of
+from tests.support.rollback import undone
+from tests.support.transactions import transaction
+
+REQUEST = '{"action":"request_resign","leader_id":""}'
+
+
+async def test_S_024_who_is_alone_leads_until_it_stops_and_says_so(
+    db: Database, database_url: str
+) -> None:
+    async with notifications_of(db, database_url) as messages:
+        async with electing(db, "a") as a:
+            term = await a.gains()
+            row = await leader(db)
+            assert row is not None
+            assert (row.leader_id, row.elected_at) == ("a", term.elected_at)
+        assert await a.loses() is Reason.STOP
+        assert a.elector.phase is Phase.STOPPED
+    assert await leader(db) is None
+    ((topic, payload),) = messages
+    message = json.loads(payload)
+    assert (topic, message["action"], message["leader_id"]) == (LEADERSHIP, "resigned", "a")
+
+
+async def test_S_025_the_second_leads_once_the_first_has_stopped(db: Database) -> None:
+    asked, bids = InterposedDatabase(db), asyncio.Queue[str]()
+
+    async def after(name: str) -> None:
+        if name == "transact":
+            bids.put_nowait(name)
+
+    asked.after = after
+    async with electing(asked, "b") as b:
+        async with electing(db, "a") as a:
+            first, second = await in_order(a, b)
+            await first.elector.stop()
+            assert await first.loses() is Reason.STOP
+            await second.gains()
+        await b.elector.stop()
+    assert not bids.empty()
+    assert await leader(db) is None
+
+
+async def test_S_026_two_schemas_have_a_leader_each(db: Database, database_url: str) -> None:
+    other = await another_schema(database_url)
+    async with electing(db, "a") as a, electing(other, "b") as b:
+        await asyncio.gather(a.gains(), b.gains())
+        rows = await leader(db), await leader(other)
+        assert [row and row.leader_id for row in rows] == ["a", "b"]
+    await other.close()
+
+
+async def another_schema(url: str) -> Database:
+    """On SQLite that is another file."""
+    if url.startswith("sqlite"):
+        other = open_database(url.replace("riverrun.db", "other.db"))
+        await other.open()
+    else:
+        other = open_database(url, schema="other")
+        await other.open()
+        await write(other, "create schema other")
+    await migrate_up_all(other)
+    return other
+
+
+async def test_S_027_a_leader_renews_the_same_term(db: Database) -> None:
+    asked, rows = InterposedDatabase(db), asyncio.Queue[LeaderRow | None]()
+
+    async def after(name: str) -> None:
+        if name == "reelect_leader":
+            rows.put_nowait(await leader(db))
+
+    asked.after = after
+    async with electing(asked, "a") as a:
+        term = await a.gains()
+        renewed = [await rows.get() for _ in range(4)]
+        ends = [row.expires_at for row in renewed if row is not None]
+        assert ends == sorted(set(ends))
+        assert len(ends) == 4
+        assert {row.elected_at for row in renewed if row is not None} == {term.elected_at}
+        assert a.elector.is_leader
+
+
+async def test_S_028_a_newer_term_of_the_same_id_ends_the_older_and_is_left_alone(
+    db: Database,
+) -> None:
+    asked, looks = InterposedDatabase(db), asyncio.Queue[str]()
+    async with electing(asked, "a") as a:
+        await a.gains()
+        await write(db, "update /*schema*/river_leader set elected_at = '2030-01-01 00:00:00.123'")
+        newer = await leader(db)
+        assert await a.loses() is Reason.REPLACED
+
+        async def after(name: str) -> None:
+            looks.put_nowait(name)
+
+        asked.after = after
+        assert [await looks.get() for _ in range(3)] == ["get_valid_leader"] * 3
+        assert a.events.empty()
+    row = await leader(db)
+    assert row is not None
+    assert newer is not None
+    assert (row.leader_id, row.elected_at) == ("a", newer.elected_at)
+
+
+@pytest.mark.parametrize(
+    ("who", "which", "seconds"),
+    [("b", 0, 5), ("a", 1, 5), ("a", 0, 15.001), ("b", 1, 5)],
+    ids=["another id", "another term", "one unit too late", "another id and term"],
+)
+async def test_S_029_a_renewal_of_anything_else_has_no_effect(
+    db: Database, who: str, which: int, seconds: float
+) -> None:
+    operations = Operations(db.dialect).leader
+    old = await db.transact(operations.elect("a", ttl=1, now=later(-10)))
+    term = await db.transact(operations.elect("a", ttl=15, now=later(0)))
+    assert old is not None
+    assert term is not None
+    elected_at = (term, old)[which].elected_at
+    assert await db.run(operations.reelect(who, elected_at, ttl=15, now=later(seconds))) is None
+    if seconds < 15:
+        assert not await db.transact(operations.resign(who, elected_at))
+    assert await leader(db) == term
+
+
+async def test_S_029_a_lease_that_ends_this_very_moment_is_not_expired(db: Database) -> None:
+    operations = Operations(db.dialect).leader
+    term = await db.transact(operations.elect("a", ttl=15, now=later(0)))
+    assert await db.transact(operations.elect("b", ttl=15, now=later(15))) is None
+    assert await leader(db) == term
+
+
+async def test_S_037_a_request_acts_once_it_is_committed_and_never_after_a_rollback(
+    db: Database, database_url: str
+) -> None:
+    async with hearing(db) as notifier, electing(db, "a", DEAF, notifier=notifier) as a:
+        await a.gains()
+        markers = asyncio.Queue[str]()
+        notifier.subscribe(CONTROL, markers.put_nowait)
+        notify = Operations(db.dialect).notifications.notify
+        async with undone(database_url) as tx:
+            await db.adopt(tx).run(notify(LEADERSHIP, [REQUEST]))
+        await db.run(notify(CONTROL, ["{}"]))
+        await markers.get()
+        assert a.events.empty()
+        async with transaction(database_url) as tx:
+            await db.adopt(tx).run(notify(LEADERSHIP, [REQUEST]))
+            assert a.elector.is_leader
+        assert await a.loses() is Reason.RESIGN_REQUESTED
+        await a.gains()
+
+
+async def test_S_038_without_notifications_the_next_leads_after_its_poll(db: Database) -> None:
+    async with electing(db, "a") as a, electing(db, "b") as b:
+        first, second = await in_order(a, b)
+        await first.elector.stop()
+        await second.gains()

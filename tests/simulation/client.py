@@ -1,0 +1,194 @@
+"""A simulated client: the real elector, maintainer and services over the model's database.
+
+    client = world.client("a")                  # a healthy one; see `SimClient` for the options
+    await client.start(); await client.stop()
+    client.leads, client.maintains              # trusted now; every service runs
+    client.elector, client.maintainer           # the real ones of this start
+    client.suspend(30); client.stall(20); client.kill()
+"""
+
+import asyncio
+import contextvars
+from collections.abc import Coroutine, Sequence
+from typing import Any, Protocol
+
+from riverrun.drivers.operations import Operations
+from riverrun.maintenance.job_scheduler import JobScheduler
+from riverrun.maintenance.periodic_job_enqueuer import PeriodicJobEnqueuer
+from riverrun.model.periodic import PeriodicJob
+from riverrun.model.periodic_jobs import PeriodicJobs
+from riverrun.model.schedule import every
+from riverrun.runtime.elector import Elector, LeadershipEvent
+from riverrun.runtime.groups import start_all
+from riverrun.runtime.maintainer import MaintenanceState, Maintainer
+from riverrun.runtime.notifier import Notifier
+from riverrun.runtime.service import Service
+from riverrun.runtime.summons import Summons
+from riverrun.runtime.tenure import MaintenanceService
+from riverrun.runtime.term import LeadershipTerm
+from riverrun.runtime.term_handle import TermHandle
+from riverrun.runtime.upkeep import UpkeepOptions
+from tests.simulation.clocks import SimClock
+from tests.simulation.database import DIALECT, Network, SimDatabase
+from tests.simulation.hostile import Hook, Inserter, Plugin, Probe
+from tests.simulation.loop import OWNER, VirtualLoop
+from tests.simulation.server import Server
+
+PERIOD = "10s"
+
+
+class Surroundings(Protocol):
+    """What a client needs of its world."""
+
+    loop: VirtualLoop
+    server: Server
+    network: Network
+
+    def began(self, client: Any, term: LeadershipTerm) -> None: ...
+
+
+class SimClient:
+    """`services` replaces the standard ones (a scheduler, the plug-in, the enqueuer of periodic jobs)."""
+
+    def __init__(
+        self,
+        world: Surroundings,
+        name: str,
+        *,
+        client_id: str | None = None,
+        services: Sequence[MaintenanceService] | None = None,
+        notifier: bool = True,
+        isolate: bool = True,
+        rate: float = 1.0,
+        wall: float = 0.0,
+        options: UpkeepOptions | None = None,
+    ) -> None:
+        self.name = name
+        self.client_id = client_id or name
+        self.clock = SimClock(world.loop, rate=rate, wall=wall, boot=world.network.random.uniform(0, 1e6))
+        self.database = SimDatabase(world.network, name)
+        self.periodic_jobs = PeriodicJobs([PeriodicJob(every(PERIOD), dict, id="every-10s")])
+        self.plugin = Plugin()
+        self.hook = Hook(self.periodic_jobs)
+        self.events: list[LeadershipEvent] = []
+        self.terms: list[LeadershipTerm] = []
+        self.running = False
+        self.was_killed = False
+        self._world = world
+        self._services = services
+        self._options = options
+        self._has_notifier = notifier
+        self._isolate = isolate
+        self._starts = 0
+        self._owner = name
+        self._build()
+
+    # What it does.
+
+    async def start(self) -> None:
+        """A new process, or the same with new parts."""
+        self._starts += 1
+        self._owner = f"{self.name}#{self._starts}"
+        self.running, self.was_killed = True, False
+        await self.within(self._start())
+
+    async def stop(self) -> None:
+        self.running = False
+        await self.within(self._stop())
+
+    def kill(self) -> None:
+        """SIGKILL: nothing of it goes on, and the server sees its connections break."""
+        self.running, self.was_killed = False, True
+        self._world.loop.freeze(self._owner)
+        self._world.server.kill_all(self.name)
+
+    def suspend(self, seconds: float) -> None:
+        """Its machine sleeps: the boot clock goes on, and its timers come so much later."""
+        self._world.loop.freeze(self._owner, seconds, suspended=True)
+
+    def stall(self, seconds: float) -> None:
+        """Its event loop is blocked, or it gets SIGSTOP: all that is due comes afterwards."""
+        self._world.loop.freeze(self._owner, seconds)
+
+    async def within(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
+        """What comes of `coroutine`, run as a part of this client; it goes on if we are cancelled."""
+        context = contextvars.Context()
+        context.run(OWNER.set, self._owner)
+        return await asyncio.shield(self._world.loop.create_task(coroutine, context=context))
+
+    # What is known of it.
+
+    @property
+    def leads(self) -> bool:
+        return self.elector.is_leader
+
+    @property
+    def maintains(self) -> bool:
+        """Leads, and every service runs."""
+        return self.leads and self.maintainer.state is MaintenanceState.RUNNING
+
+    @property
+    def frozen(self) -> bool:
+        return self._world.loop.is_frozen(self._owner)
+
+    @property
+    def owner(self) -> str:
+        """In whose name its tasks run."""
+        return self._owner
+
+    @property
+    def epochs(self) -> list[int]:
+        """Of the terms it gained, over all starts."""
+        return [term.epoch for term in self.terms]
+
+    # How it is made.
+
+    def _build(self) -> None:
+        clock, database = self.clock, self.database
+        self.notifier = Notifier(database, clock) if self._has_notifier else None
+        self.summons = Summons(self.client_id, clock, self.notifier)
+        self.elector = Elector(self.client_id, database, clock, summons=self.summons)
+        self.elector.subscribe(self._on_event)
+        self.maintainer = Maintainer(
+            self.elector,
+            self.standard_services() if self._services is None else self._services,
+            clock,
+            isolate=self._isolate,
+            options=self._options,
+        )
+
+    def standard_services(self) -> list[MaintenanceService]:
+        return [
+            MaintenanceService("job_scheduler", lambda term: JobScheduler(self.handle(term))),
+            MaintenanceService("plugin", lambda term: Probe(self.handle(term), self.plugin)),
+            MaintenanceService("periodic_job_enqueuer", self._enqueuer),
+        ]
+
+    def handle(self, term: LeadershipTerm) -> TermHandle:
+        return TermHandle(self.database, Operations(DIALECT), self.clock, term)
+
+    def _enqueuer(self, term: LeadershipTerm) -> Service:
+        return PeriodicJobEnqueuer(
+            self.handle(term), self.periodic_jobs, Inserter(), [self.hook.call]
+        )
+
+    async def _start(self) -> None:
+        if self._starts > 1:
+            self._build()
+        await self.database.open()
+        await start_all(self._parts())
+
+    async def _stop(self) -> None:
+        for part in reversed(self._parts()):
+            await part.stop()
+        await self.database.close()
+
+    def _parts(self) -> list[Service]:
+        parts = [self.notifier, self.maintainer, self.elector]
+        return [part for part in parts if part is not None]
+
+    def _on_event(self, event: LeadershipEvent) -> None:
+        self.events.append(event)
+        if event.is_leader:
+            self.terms.append(event.term)
+            self._world.began(self, event.term)
