@@ -289,7 +289,7 @@ async def test_malformed_columns_do_not_abort_the_pass(db: Database, rescue: Res
 
 
 @pytest.mark.parametrize("again", [False, True], ids=["ended", "ended and begun anew"])
-async def test_a_job_that_ends_after_it_was_read_keeps_its_end(
+async def test_S_071_a_job_that_ends_after_it_was_read_keeps_its_end(
     db: Database, kinds: Kinds, clock: ManualClock, *, again: bool
 ) -> None:
     """S-71: the rescuer reads a stuck job, is paused, the job completes, the rescuer goes on."""

@@ -3,7 +3,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from riverrun.runtime.clock import Clock, ManualClock, SystemClock
+from riverrun.runtime.clock import Clock, LeapingClock, ManualClock, SystemClock
 
 MIDNIGHT = datetime(2030, 1, 1, tzinfo=UTC)
 
@@ -87,3 +87,13 @@ async def test_one_may_sleep_for_ever() -> None:
     clock.advance(days=1000)
     assert not sleeper.done()
     sleeper.cancel()
+
+
+def test_where_the_clock_stands_still_in_a_suspension_it_leaps_as_the_time_of_day_does() -> None:
+    machine = [10.0, 1000.0]
+    clock = LeapingClock(lambda: machine[0], lambda: machine[1])
+    times: list[float] = []
+    for machine[1] in (1001.1, 1032.1, 933.0, 934.0):
+        machine[0] += 1
+        times.append(clock())
+    assert times == pytest.approx([11, 42, 43, 44])

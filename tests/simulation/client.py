@@ -18,14 +18,15 @@ from riverrun.maintenance.periodic_job_enqueuer import PeriodicJobEnqueuer
 from riverrun.model.periodic import PeriodicJob
 from riverrun.model.periodic_jobs import PeriodicJobs
 from riverrun.model.schedule import every
-from riverrun.runtime.elector import Elector, LeadershipEvent
+from riverrun.runtime.elector import Elector
 from riverrun.runtime.groups import start_all
-from riverrun.runtime.maintainer import MaintenanceState, Maintainer
+from riverrun.runtime.maintainer import Maintainer, MaintenanceState
 from riverrun.runtime.notifier import Notifier
+from riverrun.runtime.observing import Observe, unobserved
 from riverrun.runtime.service import Service
 from riverrun.runtime.summons import Summons
 from riverrun.runtime.tenure import MaintenanceService
-from riverrun.runtime.term import LeadershipTerm
+from riverrun.runtime.term import LeadershipEvent, LeadershipTerm
 from riverrun.runtime.term_handle import TermHandle
 from riverrun.runtime.upkeep import UpkeepOptions
 from tests.simulation.clocks import SimClock
@@ -62,6 +63,7 @@ class SimClient:
         rate: float = 1.0,
         wall: float = 0.0,
         options: UpkeepOptions | None = None,
+        observe: Observe = unobserved,
     ) -> None:
         self.name = name
         self.client_id = client_id or name
@@ -69,14 +71,20 @@ class SimClient:
         self.database = SimDatabase(world.network, name)
         self.periodic_jobs = PeriodicJobs([PeriodicJob(every(PERIOD), dict, id="every-10s")])
         self.plugin = Plugin()
+        self.plugin.alone = isolate
         self.hook = Hook(self.periodic_jobs)
         self.events: list[LeadershipEvent] = []
         self.terms: list[LeadershipTerm] = []
+        self._epochs: list[tuple[str, int]] = []
         self.running = False
+        self.is_up = False
+        """It has started; `is_down`: it has not, or has stopped."""
+        self.is_down = True
         self.was_killed = False
         self._world = world
         self._services = services
         self._options = options
+        self._observe = observe
         self._has_notifier = notifier
         self._isolate = isolate
         self._starts = 0
@@ -89,17 +97,24 @@ class SimClient:
         """A new process, or the same with new parts."""
         self._starts += 1
         self._owner = f"{self.name}#{self._starts}"
-        self.running, self.was_killed = True, False
-        await self.within(self._start())
+        self.running, self.was_killed, self.is_down = True, False, False
+        try:
+            await self.within(self._start())
+        except BaseException:
+            self.running, self.is_down = False, True
+            raise
+        self.is_up = True
 
     async def stop(self) -> None:
-        self.running = False
+        self.running = self.is_up = False
         await self.within(self._stop())
+        self.is_down = True
 
     def kill(self) -> None:
         """SIGKILL: nothing of it goes on, and the server sees its connections break."""
-        self.running, self.was_killed = False, True
+        self.running, self.was_killed, self.is_up, self.is_down = False, True, False, True
         self._world.loop.freeze(self._owner)
+        self.plugin.probes.clear()
         self._world.server.kill_all(self.name)
 
     def suspend(self, seconds: float) -> None:
@@ -125,7 +140,7 @@ class SimClient:
     @property
     def maintains(self) -> bool:
         """Leads, and every service runs."""
-        return self.leads and self.maintainer.state is MaintenanceState.RUNNING
+        return self.leads and self.maintainer.maintenance is MaintenanceState.RUNNING
 
     @property
     def frozen(self) -> bool:
@@ -137,9 +152,9 @@ class SimClient:
         return self._owner
 
     @property
-    def epochs(self) -> list[int]:
-        """Of the terms it gained, over all starts."""
-        return [term.epoch for term in self.terms]
+    def epochs(self) -> list[tuple[str, int]]:
+        """Of the terms it gained, and as which process."""
+        return self._epochs
 
     # How it is made.
 
@@ -147,7 +162,9 @@ class SimClient:
         clock, database = self.clock, self.database
         self.notifier = Notifier(database, clock) if self._has_notifier else None
         self.summons = Summons(self.client_id, clock, self.notifier)
-        self.elector = Elector(self.client_id, database, clock, summons=self.summons)
+        self.elector = Elector(
+            self.client_id, database, clock, summons=self.summons, observe=self._observe
+        )
         self.elector.subscribe(self._on_event)
         self.maintainer = Maintainer(
             self.elector,
@@ -155,6 +172,7 @@ class SimClient:
             clock,
             isolate=self._isolate,
             options=self._options,
+            observe=self._observe,
         )
 
     def standard_services(self) -> list[MaintenanceService]:
@@ -191,4 +209,5 @@ class SimClient:
         self.events.append(event)
         if event.is_leader:
             self.terms.append(event.term)
+            self._epochs.append((self._owner, event.term.epoch))
             self._world.began(self, event.term)

@@ -107,6 +107,7 @@ class SimDatabase:
         self.connections += 1
         try:
             params = _named(statement)
+            statement.check()
             rows = await self._ask(session, statement.name, params, statement.timeout, alone=True)
         finally:
             self.connections -= 1
@@ -144,6 +145,7 @@ class SimDatabase:
             except StopIteration as end:
                 result: T = end.value
                 return result
+            statement.check()
             rows = await self._ask(session, statement.name, _named(statement), statement.timeout)
             answer = statement.read(rows)
 
@@ -327,6 +329,6 @@ async def _ignore_cancellation(seconds: float) -> None:
 
 def _named(statement: Statement[Any]) -> Mapping[str, Any]:
     """The parameters by name; a statement of the model's own brings them so."""
-    if isinstance(statement.params, Mapping):
-        return statement.params
+    if not statement.sql:
+        return statement.params if isinstance(statement.params, Mapping) else {}
     return dict(zip(DIALECT.sql(statement.name).names, statement.params, strict=True))

@@ -32,6 +32,8 @@ class Plugin:
         self.prepare = "fine"
         self.rounds = "fine"
         self.end = 0.0
+        self.alone = True
+        """Whether it is started and stopped for itself."""
         self.starts: list[tuple[float, int]] = []
         """When each try began, and in which epoch."""
         self.probes: list[Probe] = []
@@ -76,7 +78,7 @@ class Probe(PeriodicService):
     def _enter(self) -> None:
         """No other one may run, except of a term that is over and whose service was left behind."""
         plugin = self.plugin
-        if self.db.term.over:
+        if self.scope.cancelled:
             return
         plugin.probes = [probe for probe in plugin.probes if probe.current_run is not None]
         for probe in plugin.probes:
@@ -85,7 +87,7 @@ class Probe(PeriodicService):
 
     def _remember(self, cause: Cause) -> None:
         self.cause = cause
-        if cause.is_stop and self in self.plugin.probes and not self.db.term.over:
+        if self.plugin.alone and cause.is_stop and self in self.plugin.probes and not self.db.term.over:
             self.plugin.broken.append(f"{self.db.term} was stopped though it goes on (I-6)")
 
 

@@ -96,8 +96,8 @@ class Invariants:
 
     def _began(self, client: SimClient, term: LeadershipTerm) -> None:
         self._terms[term.scope] = term
-        if len(client.epochs) > 1 and client.epochs[-1] == client.epochs[-2]:
-            self._fail("I-1", f"epoch {term.epoch} of {client.name} began twice")
+        if any(epoch >= term.epoch for owner, epoch in client.epochs[:-1] if owner == client.owner):
+            self._fail("I-1", f"epoch {term.epoch} of {client.name} comes after a later one")
 
     def _look_at_trust(self, client: SimClient) -> None:
         term = client.elector.term
@@ -196,7 +196,7 @@ class Invariants:
 
     def _look_at_maintenance(self, client: SimClient) -> None:
         term, tenure = client.elector.term, client.maintainer.tenure
-        is_absent = tenure is None and client.maintainer.state == "off"
+        is_absent = tenure is None and client.maintainer.maintenance == "off"
         if self._lasts((client.name, term, "off"), is_absent, SOON):
             self._fail("I-9", f"{term} has no maintenance, and nothing says why")
         if tenure is None or tenure.term is not term:

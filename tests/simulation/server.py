@@ -173,6 +173,12 @@ class Server:
             self._record("lost", "", self.leader.term)
         self.leader = None
 
+    def lose_row(self) -> None:
+        """Somebody deletes the row by hand."""
+        if self.leader is not None and not self._locks:
+            self._record("lost", "", self.leader.term)
+            self.leader = None
+
     def add_job(self, after: float) -> Job:
         """A job that is due in so many seconds."""
         job = Job(self._loop.time() + after)
@@ -221,7 +227,7 @@ class Server:
         return rows
 
     def _statement(self, session: Session, name: str, params: Mapping[str, Any]) -> Rows:
-        if self.read_only and name not in ("get_leader", "limit_transaction", "select"):
+        if self.read_only and name not in ("get_leader", "get_valid_leader", "limit_transaction", "select"):
             raise DatabaseUnavailableError("the server is read-only", sqlstate="25006")
         self.on_execute(session, name)
         method: Callable[[Session, Mapping[str, Any]], Rows] | None
@@ -280,6 +286,10 @@ class Server:
     def _get_leader(self, session: Session, _params: Mapping[str, Any]) -> Rows:
         row = self._visible(session)
         return [] if row is None else [row]
+
+    def _get_valid_leader(self, session: Session, _params: Mapping[str, Any]) -> Rows:
+        row = self._visible(session)
+        return [] if row is None or row.expires_at < _time(session) else [row]
 
     def _fence_leader(self, session: Session, params: Mapping[str, Any]) -> Rows:
         row = self._visible(session)

@@ -21,7 +21,7 @@ breaks one on purpose takes `World(..., checked=False)`.
 import asyncio
 import json
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TypeVar
 
 from riverrun.model.notification import LEADERSHIP
@@ -30,6 +30,7 @@ from tests.simulation.client import SimClient
 from tests.simulation.clocks import sleep
 from tests.simulation.database import Network
 from tests.simulation.faults import Faults
+from tests.simulation.go_client import GoClient
 from tests.simulation.invariants import Invariants
 from tests.simulation.loop import VirtualLoop
 from tests.simulation.server import Server
@@ -46,6 +47,8 @@ class World:
         self.faults = Faults()
         self.network = Network(loop, self.server, self.faults, seed=seed)
         self.clients: dict[str, SimClient] = {}
+        self._spawned: set[asyncio.Task[Any]] = set()
+        self.go_clients: dict[str, GoClient] = {}
         self.on_term: list[Callable[[SimClient, LeadershipTerm], None]] = []
         self.invariants = Invariants(self) if checked else None
 
@@ -56,6 +59,11 @@ class World:
     def client(self, name: str, **options: Any) -> SimClient:
         """A new client, not started; the options are those of `SimClient`."""
         client = self.clients[name] = SimClient(self, name, **options)
+        return client
+
+    def go_client(self, name: str, **options: Any) -> GoClient:
+        """An imitation of River's Go client; no invariant is expected of it."""
+        client = self.go_clients[name] = GoClient(self, name, **options)
         return client
 
     async def sleep(self, seconds: float) -> None:
@@ -78,6 +86,15 @@ class World:
             self.loop.after_step.remove(look)
         assert came.done(), f"{what or 'the condition'} did not come within {within:g} s"
         return self.now - began
+
+    def spawn(self, coroutine: Coroutine[Any, Any, Any]) -> None:
+        """Have it go on by itself; what it raises is not looked at."""
+        task = self.loop.create_task(coroutine)
+        self._spawned.add(task)
+        task.add_done_callback(self._forget)
+
+    def later(self, seconds: float, call: Callable[..., object], *args: Any) -> None:
+        self.network.later(seconds, call, *args)
 
     @property
     def leaders(self) -> list[SimClient]:
@@ -114,6 +131,11 @@ class World:
         """A client believes that it leads."""
         for call in self.on_term:
             call(client, term)
+
+    def _forget(self, task: "asyncio.Task[Any]") -> None:
+        self._spawned.discard(task)
+        if not task.cancelled():
+            task.exception()
 
     def _recover(self) -> None:
         self.server.up = True

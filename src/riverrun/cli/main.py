@@ -10,6 +10,7 @@ from riverrun.cli.bench import bench
 from riverrun.cli.demo import demo
 from riverrun.cli.errors import Commands
 from riverrun.cli.jobs import jobs
+from riverrun.cli.leader import leader
 from riverrun.cli.options import add_verbosity
 from riverrun.cli.queues import queues
 from riverrun.cli.work import work
@@ -47,5 +48,5 @@ def main() -> None:
 
 
 add_verbosity(cli)
-for command in (demo, work, bench, jobs, queues, *migrate.commands, version):
+for command in (demo, work, bench, jobs, queues, leader, *migrate.commands, version):
     cli.add_command(command)

@@ -15,6 +15,8 @@ from riverrun.client.config import Config, seconds
 from riverrun.client.inserter import with_options
 from riverrun.client.inserting import Inserting
 from riverrun.client.jobs import Jobs
+from riverrun.client.leadership import Leadership, leader_of
+from riverrun.client.leadership_snapshot import Leader, LeadershipSnapshot
 from riverrun.client.periodic_jobs import PeriodicJobsBundle
 from riverrun.client.queues import Queues
 from riverrun.client.served_queues import ServedQueues
@@ -33,6 +35,7 @@ from riverrun.model.errors import ConfigurationError, LifecycleError
 from riverrun.model.event import EventKind
 from riverrun.model.insert import InsertKeywords, InsertResult, insert_options
 from riverrun.model.job import JobRow
+from riverrun.model.notification import LEADERSHIP, request_resign_payload
 from riverrun.model.periodic_jobs import PeriodicJobs
 from riverrun.model.queue import QueueConfig
 from riverrun.worker.current import recorded_output
@@ -96,6 +99,7 @@ class Client:
         self._inserting = Inserting(self.config, self._asking, self._extensions, self._wake)
         self._subscriptions = Subscriptions()
         self._periodic_jobs = PeriodicJobs(self.config.periodic_jobs)
+        self._leadership = Leadership(self.config, self._extensions)
         self._half: WorkerHalf | None = None
         self._lock = asyncio.Lock()
         self._starting: asyncio.Task[None] | None = None
@@ -165,6 +169,52 @@ class Client:
                 "this client works no jobs (it has no queues), so it has no events"
             )
         return self._subscriptions.add(kinds, buffer=buffer)
+
+    @property
+    def leadership(self) -> LeadershipSnapshot:
+        """Whether this client leads, whether it maintains, and what is wrong, at this moment.
+
+        Always there: before the start, after the stop, and on clients that only insert.
+        """
+        return self._leadership.snapshot()
+
+    @property
+    def leader_eligible(self) -> bool:
+        """Whether this client may lead; set it, on the event loop, to take part or to stay out.
+
+        A leader that is to stay out lets its maintenance end and resigns. The setting outlives stops
+        and starts. `LifecycleError` for setting it on a client that can never lead.
+        """
+        return self._leadership.eligible
+
+    @leader_eligible.setter
+    def leader_eligible(self, eligible: bool) -> None:
+        self._leadership.eligible = eligible
+
+    async def get_leader(self, *, tx: object | None = None) -> Leader | None:
+        """Whoever leads by the database's word, asked now; None if nobody does."""
+        now = self.config.clock.now_or_none()
+        row = await self._asking.ask(lambda ops: ops.leader.get_valid(now=now), tx)
+        return None if row is None else leader_of(row)
+
+    async def request_resign(
+        self,
+        *,
+        leader_id: str | None = None,
+        elected_at: str | None = None,
+        tx: object | None = None,
+    ) -> None:
+        """Ask whoever leads to step down, so that another client may lead; with `tx`, on its commit.
+
+        `leader_id`, and `elected_at` as a `Leader` has it, ask one client or one of its terms alone;
+        clients that are not riverrun ignore that, and resign. Nothing says whether it was heard: a
+        leader that is `poll_only` does not. Raises `ValidationError` for a target that cannot be one.
+        """
+        payload = request_resign_payload(leader_id, elected_at)
+        now = self.config.clock.now_or_none()
+        await self._asking.ask(
+            lambda ops: ops.notifications.notify(LEADERSHIP, [payload], now=now), tx
+        )
 
     async def open(self) -> None:
         """Connect, which the first use does by itself; raises what is wrong with the database."""
@@ -269,6 +319,7 @@ class Client:
             periodic_jobs=self._periodic_jobs,
             extensions=self._extensions,
             served=self._served,
+            leadership=self._leadership,
             enter=lambda: set_current_client(self),
         )
         await half.start()

@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterable
 from riverrun.client.asking import Asking
 from riverrun.client.config import Config, seconds
 from riverrun.client.inserting import Inserting
+from riverrun.client.leadership import Leadership
 from riverrun.client.maintenance_half import MaintenanceHalf
 from riverrun.client.served_queues import ServedQueues
 from riverrun.maintenance.periodic_job_enqueuer import PeriodicJobEnqueuer
@@ -25,9 +26,10 @@ from riverrun.model.event import Event
 from riverrun.model.extension import Extensions
 from riverrun.model.notification import CANCEL, ControlMessage
 from riverrun.model.periodic_jobs import PeriodicJobs
-from riverrun.runtime.elector import Elector
+from riverrun.runtime.elector import LONGEST_DRAIN, Elector
 from riverrun.runtime.groups import start_all
 from riverrun.runtime.handle import DatabaseHandle
+from riverrun.runtime.lease import LONGEST_RESIGNATION
 from riverrun.runtime.maintainer import Maintainer
 from riverrun.runtime.notifier import Notifier
 from riverrun.runtime.service import Service, ServiceState
@@ -45,10 +47,12 @@ from riverrun.worker.subscriptions import Subscriptions
 
 logger = logging.getLogger("riverrun.client")
 
+LAST_MAINTENANCE = LONGEST_DRAIN + LONGEST_RESIGNATION
+"""Seconds for the work of the term and the resignation, where nobody set a limit for the stop."""
 LAST_WRITES = 10.0
-"""Seconds for the last outcomes and the resignation, where nobody set a limit for the stop."""
+"""The same for the last outcomes."""
 LEAST_LAST_WRITES = 1.0
-"""The same where the jobs have used up all the time there was."""
+"""The same for each where the jobs have used up all the time there was."""
 
 
 class WorkerHalf:
@@ -64,6 +68,7 @@ class WorkerHalf:
         periodic_jobs: PeriodicJobs,
         extensions: Extensions,
         served: ServedQueues,
+        leadership: Leadership,
         enter: Callable[[], None],
     ) -> None:
         self._config = config
@@ -105,13 +110,15 @@ class WorkerHalf:
         self.elector: Elector | None = None
         self.maintainer: Maintainer | None = None
         if not config.leader_election_disabled:
-            self.elector = self._elector()
+            self.elector = self._elector(leadership)
             self.maintainer = Maintainer(
                 self.elector,
                 maintenance.services(),
                 config.clock,
                 isolate=config.isolate_start_failures,
+                observe=leadership.observe,
             )
+            leadership.attach(self.elector, self.maintainer)
 
     def _kind_policy(self) -> WorkersKindPolicy:
         config = self._config
@@ -140,19 +147,22 @@ class WorkerHalf:
         What the database keeps waiting longer than that is left to the end of its connections.
         """
         self._is_stopping = True
-        *others, producers = self._services()
         try:
-            await self._stop_producers(producers)
-            end = time.monotonic() + LAST_WRITES if self._end is None else self._end
-            end = max(end, time.monotonic() + LEAST_LAST_WRITES)
-            for service in reversed(others):
-                await _stop_until(end, service)
+            await self._stop_producers(self.producers)
+            await self._stop_in_turn(self._leadership(), LAST_MAINTENANCE)
+            await self._stop_in_turn(self._writing(), LAST_WRITES)
         finally:
             self._threads.close()
             if self._escalation is not None:
                 self._escalation.cancel()
         logger.info("client %s stopped", self._config.id)
         return self._left_behind
+
+    async def _stop_in_turn(self, services: list[Service], seconds: float) -> None:
+        now = time.monotonic()
+        end = now + seconds if self._end is None else self._end
+        for service in reversed(services):
+            await _stop_until(max(end, now + LEAST_LAST_WRITES), service)
 
     async def _stop_producers(self, producers: Service) -> None:
         """Wait for the jobs, until they are abandoned."""
@@ -213,15 +223,15 @@ class WorkerHalf:
             _say(logging.ERROR, "jobs %s ignored their cancellation, left behind", abandoned)
 
     def _services(self) -> list[Service]:
-        candidates = [
-            self._notifier,
-            self._completer,
-            self.statistics,
-            self.maintainer,
-            self.elector,
-            self.producers,
-        ]
-        return [service for service in candidates if service is not None]
+        return [*self._writing(), *self._leadership(), self.producers]
+
+    def _writing(self) -> list[Service]:
+        notifier = [] if self._notifier is None else [self._notifier]
+        return [*notifier, self._completer, self.statistics]
+
+    def _leadership(self) -> list[Service]:
+        parts = (self.maintainer, self.elector)
+        return [part for part in parts if part is not None]
 
     def _publish(self, event: Event) -> None:
         self._subscriptions.publish(event)
@@ -250,10 +260,16 @@ class WorkerHalf:
             metrics=self._metrics,
         )
 
-    def _elector(self) -> Elector:
+    def _elector(self, leadership: Leadership) -> Elector:
         config = self._config
         summons = Summons(config.id, config.clock, self._notifier)
-        return Elector(config.id, self._db.database, config.clock, summons=summons)
+        return Elector(
+            config.id,
+            self._db.database,
+            config.clock,
+            summons=summons,
+            observe=leadership.observe,
+        )
 
 
 async def _wait_for_one(services: list[Service]) -> list[Service]:

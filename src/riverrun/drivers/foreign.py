@@ -128,6 +128,7 @@ def adopt_sync(tx: object, schema: str | None, server: ServerFacts | None = None
 
 async def ask(foreign: ForeignConnection, statement: Statement[Any]) -> Sequence[Row]:
     """The rows that answer `statement`."""
+    statement.check()
     if statement.several:
         await foreign.execute(statement.sql)
         return ()

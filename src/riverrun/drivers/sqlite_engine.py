@@ -195,6 +195,7 @@ class _Within:
 
 def execute(session: Session, statement: Statement[Any]) -> list[tuple[Any, ...]]:
     """The rows of a statement, in whatever transaction the session is."""
+    statement.check()
     if statement.several:
         session.execute_several(statement.sql)
         return []

@@ -24,6 +24,8 @@ class Statement(Generic[T]):
     """One question: `params` are already encoded for the dialect, in the order the text wants them.
 
     With `several`, the text holds any number of statements, no parameters and no answer (migrations).
+    `check` is called when a connection is there, right before the statement is sent, on any thread; what
+    it raises keeps it from being sent.
     """
 
     name: str
@@ -32,6 +34,7 @@ class Statement(Generic[T]):
     read: Callable[[Sequence[Row]], T]
     timeout: float = DEFAULT_TIMEOUT
     several: bool = False
+    check: Callable[[], None] = lambda: None
 
 
 Script = Generator[Statement[Any], Any, T]

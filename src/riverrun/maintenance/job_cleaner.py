@@ -108,6 +108,7 @@ class JobCleaner(BatchedService):
     ) -> None:
         self._options = options or JobCleanerOptions()
         super().__init__(db.clock, breaker, interval=self._options.interval, random=random)
+        self.stall_after = 3 * self._options.timeout
         self._db = db
         self._rules = self._options.rules()
 

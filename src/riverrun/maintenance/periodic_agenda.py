@@ -5,12 +5,11 @@ after that. Only once what it says to insert is in the database is its `next_run
 so that a firing is neither lost by a failure nor, while the process lives, repeated after a success.
 
 Times are planned times: the next one is asked for after the last planned one, not after the moment at
-which we came to it, so that no delay adds up; missed times are caught up with one by one, except that
-of those older than a day only the first counts.
+which we came to it, so that no delay adds up; missed times are caught up with one by one.
 
 A job with an id may have a *row* in the database besides, with the time at which it is due next for
-whoever leads: `periodic_rows.py` has where it comes from. Then nothing fires before the row is known;
-its time wins over ours, and each firing moves it on from the very time that we have seen.
+whoever leads: see `periodic_rows.py`. Then nothing fires before the row is known; its time wins over
+ours, and each firing moves it on from the very time that we have seen.
 """
 
 import logging
@@ -32,8 +31,8 @@ ASK_AGAIN = timedelta(minutes=1)
 """When to ask a schedule again that failed, or whose answer was of no use."""
 
 LOOK_BACK = timedelta(days=1)
-"""How far back missed times are all made up for. A job that is due every second would otherwise come
-back from a long outage with millions."""
+"""How far back all that nobody led to do is made up for; of what is older, the first only. A job that is
+due every second would otherwise come back from a long outage with millions."""
 
 CLOCKS_DIFFER = timedelta(hours=1)
 """By how much the clocks of two clients may differ at the very most."""
@@ -118,7 +117,7 @@ class Agenda:
         return [
             entry.fire_once(handle, now)
             for handle, entry in self._entries.items()
-            if entry.held_until <= monotonic and not self._waits(entry) and entry.is_due(now)
+            if entry.held_until <= monotonic and entry.is_due(now) and not self._waits(entry)
         ]
 
     def moves(self, firings: Iterable[Firing]) -> list[Move]:
@@ -213,7 +212,8 @@ class _Entry:
         insert = _insert(job, planned)
         if self.starts_at is not None:
             return Firing(handle, job, insert, self.next_run, is_start=True)
-        return Firing(handle, job, insert, _next_run(job, max(planned, now - LOOK_BACK)))
+        after = planned if self.row is None else max(planned, now - LOOK_BACK)
+        return Firing(handle, job, insert, _next_run(job, after))
 
     def go_on(self, firing: Firing) -> None:
         if firing.is_start:
@@ -241,7 +241,7 @@ class _Entry:
 
 
 def _key(handle: PeriodicJobHandle, job: PeriodicJob) -> str:
-    return job.id or str(handle)
+    return job.id or f"#{handle}"
 
 
 def _has_come(time: datetime | None, now: datetime) -> bool:

@@ -1,11 +1,16 @@
-"""Inserts periodic jobs when they are due. Leader only, and each term begins anew.
+"""Inserts periodic jobs when they are due. Leader only.
 
 A round takes what is due as values (`periodic_agenda.py`), inserts it in one transaction through the
-client's normal pipeline, and only then moves on the times at which the jobs are due next. So an insert
-that fails is tried again, where River for Go drops it, and other jobs are not kept waiting: if the
-database is away all are tried again within seconds of its return; if something is wrong with one
-job (a hook refuses it), the batch is halved until that one is found, and only it is held back.
-What can never be inserted (args that do not encode, an unknown kind) is logged and given up.
+client's normal pipeline, and only then moves on the times at which the jobs are due next. For jobs with
+an id those times are in the database and outlive the term (`periodic_rows.py`): they are moved in the
+transaction of the insert. For the others each term begins anew.
+
+An insert that fails is tried again, where River for Go drops it, and other jobs are not kept waiting: if
+the database is away all are tried again within seconds of its return; if something is wrong with one
+job (a hook refuses it), the batch is halved until that one is found, and only it is held back. What can
+never be inserted (args that do not encode, an unknown kind) is logged and given up. If nobody can say
+whether an insert was committed, it is tried again where a row will tell, and given up where there is
+none: there a tick happens at most once in a term.
 
 Before the first round the start hooks are called. What one of them raises fails the start; the first
 round, with its run-on-start jobs, comes only after all services of the term have started.
@@ -16,14 +21,23 @@ import contextlib
 import inspect
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from random import random as _random
 from typing import Any
 
+from riverrun.drivers.statement import Script
 from riverrun.maintenance.periodic_agenda import Agenda, Firing
+from riverrun.maintenance.periodic_rows import (
+    LONGEST_RETRY,
+    PeriodicRows,
+    TickTakenError,
+    durable_jobs,
+)
 from riverrun.model.errors import (
     ConfigurationError,
     DatabaseDataError,
     DatabaseUnavailableError,
+    LeadershipLostError,
     OutcomeUnknownError,
     SchemaError,
     StatementTimeoutError,
@@ -31,6 +45,7 @@ from riverrun.model.errors import (
     ValidationError,
 )
 from riverrun.model.extension import PeriodicJobsStart
+from riverrun.model.periodic import DurablePeriodicJob
 from riverrun.model.periodic_jobs import PeriodicJobs
 from riverrun.runtime.backoff import backoff
 from riverrun.runtime.handle import DatabaseHandle
@@ -42,9 +57,6 @@ logger = logging.getLogger("riverrun.maintenance")
 
 LONGEST_PAUSE = 60.0
 """Seconds after which to look at the time again: it may have been set, or the machine was asleep."""
-
-LONGEST_RETRY = 4.0
-"""Seconds at most between two attempts to insert the same, before the jitter."""
 
 _CONCERNS_ALL = (DatabaseUnavailableError, OutcomeUnknownError, SchemaError)
 """Errors that say nothing about any one job."""
@@ -81,12 +93,22 @@ class PeriodicJobEnqueuer(PeriodicService):
         self._timeout = timeout
         self._hook_timeout = hook_timeout
         self._draw = random
-        self._agenda = Agenda()
+        self._threads: ThreadPool | None = None
+        self._begin()
+
+    @property
+    def quarantined(self) -> int:
+        """Those on threads are hooks that did not return."""
+        return super().quarantined + (self._threads.busy if self._threads is not None else 0)
+
+    def _begin(self) -> None:
+        self._agenda = Agenda(self._jobs.started_in(self._db.epoch))
+        self._rows = PeriodicRows(self._db, self._agenda, random=self._draw)
         self._version: int | None = None
 
     async def run(self) -> None:
         loop = asyncio.get_running_loop()
-        self._agenda, self._version = Agenda(), None
+        self._begin()
 
         def wake() -> None:
             with contextlib.suppress(RuntimeError):  # the loop is closed: nobody sleeps any more
@@ -102,19 +124,21 @@ class PeriodicJobEnqueuer(PeriodicService):
         """Call the start hooks; what they change in the registry lasts only if none of them fails."""
         threads = ThreadPool(1, name="riverrun-periodic-start")
         try:
-            with self._jobs.staged():
+            with self._jobs.staged() as undo:
+                self.scope.on_cancel(lambda _: undo())  # a hook that is deaf to it never comes back
+                durable = await durable_jobs(self._db) if self._start_hooks else []
                 for hook in self._start_hooks:
-                    await self._within_hook_timeout(hook, threads)
+                    await self._within_hook_timeout(hook, durable, threads)
         finally:
             threads.close()
+            self._threads = threads
 
     async def tick(self) -> float:
         self._update_agenda()
-        firings = self._agenda.due(self._clock.now(), self._clock.monotonic())
-        self._agenda.done([firing for firing in firings if firing.insert is None])
-        await self._insert([firing for firing in firings if firing.insert is not None])
+        await self._rows.keep()
+        await self._insert(self._agenda.due(self._clock.now(), self._clock.monotonic()))
         pause = self._agenda.pause(self._clock.now(), self._clock.monotonic())
-        return LONGEST_PAUSE if pause is None else min(pause, LONGEST_PAUSE)
+        return min(LONGEST_PAUSE if pause is None else pause, self._rows.pause(), LONGEST_PAUSE)
 
     def _update_agenda(self) -> None:
         version = self._jobs.version
@@ -123,10 +147,13 @@ class PeriodicJobEnqueuer(PeriodicService):
             self._version = version
 
     async def _insert(self, firings: Sequence[Firing]) -> None:
-        if not firings:
-            return
         try:
             new = await self._commit(firings)
+        except LeadershipLostError:
+            raise
+        except TickTakenError as error:
+            await self._without_taken(firings, error.ids)
+            return
         except Exception as error:  # noqa: BLE001 - hooks and middleware raise what they like
             await self._not_inserted(firings, error)
             return
@@ -135,16 +162,22 @@ class PeriodicJobEnqueuer(PeriodicService):
             logger.info("%s: Ran successfully: %d jobs inserted", self.name, new)
 
     async def _commit(self, firings: Sequence[Firing]) -> int:
-        """Insert all or nothing; how many jobs are new. Only after this may the agenda move on.
-
-        Whatever else must stand or fall with the insert, such as next times that outlive the term,
-        belongs into the script that is given to `transact` here.
-        """
+        """Insert all and move their rows, or nothing; how many jobs are new."""
         inserts = [firing.insert for firing in firings if firing.insert is not None]
+        moves = self._agenda.moves(firings)
+
+        def run(insert: Script[Any]) -> Awaitable[Any]:
+            return self._db.fenced(self._rows.moving(moves, insert))
+
+        if inserts:
+            return await self._in_time(self._inserter.insert_periodic(inserts, run))
+        return await self._in_time(run(_no_insert())) if moves else 0
+
+    async def _in_time(self, insert: Awaitable[int]) -> int:
         limit = asyncio.timeout(self._timeout)
         try:
             async with limit:
-                return await self._inserter.insert_periodic(inserts, self._db.fenced)
+                return await insert
         except TimeoutError as error:
             if not limit.expired():
                 raise
@@ -152,20 +185,44 @@ class PeriodicJobEnqueuer(PeriodicService):
                 f"insert of periodic jobs timed out after {self._timeout:g} s"
             ) from error
 
+    async def _without_taken(self, firings: Sequence[Firing], moved: frozenset[str]) -> None:
+        """Somebody else has come first: go by the rows, and insert what is left."""
+        rows = {move.id for move in self._agenda.moves(firings)}
+        taken = [one for one in firings if one.job.id in rows - moved and not one.is_start]
+        self._agenda.taken(taken)
+        await self._insert([firing for firing in firings if firing not in taken])
+
     async def _not_inserted(self, firings: Sequence[Firing], error: Exception) -> None:
+        if isinstance(error, SchemaError):
+            self._rows.look_again()
+        if isinstance(error, OutcomeUnknownError):
+            firings = self._without_unknown(firings, error)
         if len(firings) > 1 and not isinstance(error, _CONCERNS_ALL):
             middle = len(firings) // 2
             await self._insert(firings[:middle])
             await self._insert(firings[middle:])
-        elif isinstance(error, _CONCERNS_JOB):
-            self._agenda.done(firings)
+        elif isinstance(error, _CONCERNS_JOB) and firings[0].insert is not None:
             logger.error(
                 "periodic job %s: nothing is inserted this time",
                 firings[0].job.label,
                 exc_info=error,
             )
-        else:
+            await self._insert([replace(firings[0], insert=None)])
+        elif firings:
             self._try_again_later(firings, error)
+
+    def _without_unknown(self, firings: Sequence[Firing], error: Exception) -> list[Firing]:
+        """Those of which a row will say whether they were inserted; the others are given up."""
+        told = {move.id for move in self._agenda.moves(firings)}
+        lost = [one for one in firings if one.is_start or one.job.id not in told]
+        self._agenda.done(lost)
+        for firing in lost:
+            logger.error(
+                "periodic job %s: nobody knows whether it was inserted, so it is not tried again: %s",
+                firing.job.label,
+                error,
+            )
+        return [firing for firing in firings if firing not in lost]
 
     def _try_again_later(self, firings: Sequence[Firing], error: Exception) -> None:
         failures = self._agenda.failed(firings)
@@ -177,11 +234,13 @@ class PeriodicJobEnqueuer(PeriodicService):
             type(error).__name__, error, exc_info=error if failures == 1 else None,
         )  # fmt: skip
 
-    async def _within_hook_timeout(self, hook: PeriodicJobsStart, threads: ThreadPool) -> None:
+    async def _within_hook_timeout(
+        self, hook: PeriodicJobsStart, durable: list[DurablePeriodicJob], threads: ThreadPool
+    ) -> None:
         limit = asyncio.timeout(self._hook_timeout)
         try:
             async with limit:
-                await _call(hook, threads)
+                await _call(hook, list(durable), threads)
         except TimeoutError as error:
             if not limit.expired():
                 raise
@@ -190,12 +249,19 @@ class PeriodicJobEnqueuer(PeriodicService):
             ) from error
 
 
-async def _call(hook: PeriodicJobsStart, threads: ThreadPool) -> None:
-    """Call a hook, with the periodic jobs whose next times outlived the last term: none yet."""
-    durable_jobs: list[Any] = []
+async def _call(
+    hook: PeriodicJobsStart, durable: list[DurablePeriodicJob], threads: ThreadPool
+) -> None:
+    """Call a hook, with the periodic jobs whose next times are on record."""
     if inspect.iscoroutinefunction(hook):
-        await hook(durable_jobs)
+        await hook(durable)
         return
-    answer: Awaitable[None] | None = await threads.run(hook, durable_jobs)
+    answer: Awaitable[None] | None = await threads.run(hook, durable)
     if answer is not None:
         await answer
+
+
+def _no_insert() -> Script[int]:
+    """Where rows are to be moved and nothing is to be inserted."""
+    yield from ()
+    return 0

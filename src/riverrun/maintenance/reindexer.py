@@ -109,6 +109,10 @@ class Reindexer(PeriodicService):
         self._memory = memory or ReindexerMemory()
         self._names = _names(self._options.indexes, is_postgres=self._is_postgres)
         self._planned = db.clock.now()
+        if self._options.timeout is None:
+            self.stall_after = math.inf
+        else:
+            self.stall_after = 3 * self._options.timeout * max(len(self._names), 1)
 
     async def prepare(self) -> None:
         self._planned = self._after(self._db.clock.now())

@@ -9,6 +9,8 @@ from typing import Any
 
 import msgspec
 
+from riverrun.model.errors import ValidationError
+
 INSERT = "river_insert"
 CONTROL = "river_control"
 LEADERSHIP = "river_leadership"
@@ -18,6 +20,8 @@ CANCEL = "cancel"
 PAUSE = "pause"
 RESUME = "resume"
 METADATA_CHANGED = "metadata_changed"
+MAX_TARGET_BYTES = 127
+
 ALL_QUEUES = "*"
 """In the place of a queue's name: every queue."""
 
@@ -73,13 +77,19 @@ def control_payload(action: str, queue: str, **rest: Any) -> str:
     return json.dumps({"action": action, **rest, "queue": queue}, separators=(",", ":"))
 
 
-def request_resign_payload(leader_id: str = "", elected_at: str = "") -> str:
+def request_resign_payload(leader_id: str | None = None, elected_at: str | None = None) -> str:
     """What asks a leader to step down: whoever leads, or one by its id and perhaps its very term.
 
-    Clients of River know the broadcast alone, and take the others for it.
+    Clients of River know the first alone, and take the others for it. Raises `ValidationError` for
+    what names nobody: an empty id would ask whoever leads.
     """
-    term = {"elected_at": elected_at} if elected_at else {}
-    message = {"action": "request_resign", "leader_id": leader_id, **term}
+    for name, value in (("leader_id", leader_id), ("elected_at", elected_at)):
+        if value is not None and not 1 <= len(value.encode()) <= MAX_TARGET_BYTES:
+            raise ValidationError(
+                f"{name}: {value!r} must have 1 to {MAX_TARGET_BYTES} bytes; None asks whoever leads"
+            )
+    term = {} if elected_at is None else {"elected_at": elected_at}
+    message = {"action": "request_resign", "leader_id": leader_id or "", **term}
     return json.dumps(message, separators=(",", ":"))
 
 

@@ -56,6 +56,7 @@ class PeriodicJobs:
         self._lock = RLock()
         self._watchers: dict[object, Callable[[], None]] = {}
         self._from_hooks: list[PeriodicJobHandle] = []
+        self._started: tuple[int, set[str]] = (0, set())
         self.add_many(jobs)
 
     def __len__(self) -> int:
@@ -102,6 +103,15 @@ class PeriodicJobs:
         with self._lock:
             self.remove_many(list(self._jobs))
 
+    def started_in(self, epoch: int) -> set[str]:
+        """What has run on start in this term, by keys of whoever inserts, who also adds to it.
+
+        So a start of the inserting that fails or is repeated within a term runs nothing twice.
+        """
+        if epoch > self._started[0]:
+            self._started = (epoch, set())
+        return self._started[1] if epoch == self._started[0] else set()
+
     def watch(self, added: Callable[[], None]) -> Callable[[], None]:
         """Have `added` called, on whatever thread, after jobs were added; returns how to end that."""
         key = object()
@@ -113,15 +123,18 @@ class PeriodicJobs:
         return unwatch
 
     @contextmanager
-    def staged(self) -> Generator[None, None, None]:
-        """Within, and in what is started from within, changes last only if no exception leaves it."""
+    def staged(self) -> Generator[Callable[[], None], None, None]:
+        """Within, and in what is started from within, changes last only if no exception leaves it.
+
+        It gives what to call if nobody waits any more for the block to end: that undoes it as well.
+        """
         stage = _Stage(self)
         with self._lock:
             self.remove_many(self._from_hooks)
             self._from_hooks = stage.added
         token = _stage.set(stage)
         try:
-            yield
+            yield lambda: self._undo(stage)
         except BaseException:
             self._undo(stage)
             raise
@@ -131,6 +144,8 @@ class PeriodicJobs:
 
     def _undo(self, stage: _Stage) -> None:
         with self._lock:
+            if stage.is_over:
+                return
             stage.is_over = True
             for handle in stage.added:
                 self._take(handle)

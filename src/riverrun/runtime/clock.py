@@ -73,8 +73,36 @@ class SystemClock:
 
 
 def _boot_time() -> float:
-    """Seconds since boot, those spent suspended included, where the system can tell."""
-    return time.monotonic() if _BOOT_CLOCK is None else time.clock_gettime(_BOOT_CLOCK)
+    """Seconds since boot, those spent suspended included."""
+    return _leaping() if _BOOT_CLOCK is None else time.clock_gettime(_BOOT_CLOCK)
+
+
+class LeapingClock:
+    """`monotonic` where it may stand still during a suspension: it leaps as far as the time of day does.
+
+    Somebody may have set that instead; then a lease is trusted for too short a time, never too long.
+    """
+
+    def __init__(
+        self,
+        monotonic: Callable[[], float] = time.monotonic,
+        time_of_day: Callable[[], float] = time.time,
+    ) -> None:
+        self._monotonic, self._time_of_day = monotonic, time_of_day
+        self._last = monotonic(), time_of_day()
+        self._leapt = 0.0
+
+    def __call__(self) -> float:
+        before, now = self._last, (self._monotonic(), self._time_of_day())
+        self._last = now
+        ahead = (now[1] - before[1]) - (now[0] - before[0])
+        if ahead > SMALLEST_LEAP:
+            self._leapt += ahead
+        return now[0] + self._leapt
+
+
+SMALLEST_LEAP = 1.0
+_leaping = LeapingClock()
 
 
 class ManualClock:

@@ -23,7 +23,6 @@ import logging
 import random
 from collections import deque
 from collections.abc import Callable
-from datetime import timedelta
 from enum import StrEnum
 
 from riverrun.drivers.operations.leader import LeaderRow
@@ -47,7 +46,6 @@ LOOK_EVERY = 1.0
 LONGEST_LAG = 1.0
 """Seconds by which the event loop may be late without anybody being told."""
 LONGEST_DRAIN = 20.0
-REMEMBERED = 20
 
 
 class Phase(StrEnum):
@@ -60,7 +58,7 @@ class Phase(StrEnum):
     ABSTAINING = "abstaining"
 
 
-OnChange = Callable[[LeadershipEvent], None]
+OnChange = Callable[[LeadershipEvent], object]
 Undo = Callable[[], object]
 
 
@@ -85,7 +83,6 @@ class Elector(Service):
     ) -> None:
         super().__init__()
         self.phase = Phase.STOPPED
-        self.history: deque[LeadershipEvent] = deque(maxlen=REMEMBERED)
         self.errors = 0
         """Questions about leadership that failed in a row."""
         self.rivals = Rivals(clock)
@@ -95,7 +92,7 @@ class Elector(Service):
         self._client_id = client_id
         self._clock = clock
         self._options = options or ElectorOptions()
-        self._lease = Lease(client_id, database, clock, self._options)
+        self._lease = Lease(client_id, database, clock, self._options, observe)
         self._summons = summons or Summons(client_id, clock)
         self._drain_timeout = drain_timeout
         self._draw = draw
@@ -317,7 +314,6 @@ class Elector(Service):
             row = await self._lease.renew(term.elected_at, term.remaining())
         except DatabaseError as error:
             self.errors += 1
-            self._observe(LeadershipMetric(name=LeadershipSign.RENEWAL_ERROR, error=str(error)))
             logger.warning("renewing the lease failed: %s", error)
             if self.errors > 1:  # the first time at once, on another connection
                 await self._rest(min(backoff(self.errors - 1, reset=3), term.remaining()))
@@ -326,8 +322,6 @@ class Elector(Service):
         if row is None:
             self._end(term, Reason.REPLACED)
         elif not term.over:
-            took = timedelta(seconds=self._clock.monotonic() - started)
-            self._observe(LeadershipMetric(name=LeadershipSign.RENEWAL_OK, duration=took))
             term.prolong(started, self._options.trusted_until(started))
 
     async def _step_down(self, term: LeadershipTerm) -> None:
@@ -375,7 +369,6 @@ class Elector(Service):
 
     def _publish(self, event: LeadershipEvent) -> None:
         """Tell everybody, in order: what happens while one is told is told to all after that."""
-        self.history.append(event)
         self._untold.append(event)
         if len(self._untold) > 1:
             return

@@ -16,7 +16,8 @@ async def start_all(services: Sequence[Service], scope: Scope | None = None) -> 
     for index, service in enumerate(services):
         try:
             await service.start(scope)
-        except BaseException:
+        except BaseException as error:
+            error.add_note(f"while {service.name} was started")
             await _stop_quietly(services[: index + 1])
             raise
 
@@ -76,6 +77,10 @@ class Together(Service):
     def __init__(self, services: Sequence[Service], *, name: str | None = None) -> None:
         super().__init__(name=name)
         self.services = tuple(services)
+
+    @property
+    def quarantined(self) -> int:
+        return super().quarantined + sum(service.quarantined for service in self.services)
 
     async def run(self) -> None:
         await start_all(self.services, self.scope)

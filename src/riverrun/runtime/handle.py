@@ -24,6 +24,11 @@ class DatabaseHandle:
         """The time to give to a statement; None lets the database's clock decide."""
         return self.clock.now_or_none()
 
+    @property
+    def epoch(self) -> int:
+        """The term of leadership in which is asked; 0 outside of any."""
+        return 0
+
     async def run(self, statement: Statement[T]) -> T:
         """Ask one question."""
         return await self.database.run(statement)

@@ -12,19 +12,23 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any, TypeVar
 
 from riverrun.drivers.operations import Operations
 from riverrun.drivers.operations.leader import ElectedAt, LeaderRow
 from riverrun.drivers.statement import Database, Script
 from riverrun.model.errors import ConfigurationError, DatabaseError, DatabaseUnavailableError
+from riverrun.model.leadership import LeadershipMetric, LeadershipSign
 from riverrun.runtime.clock import Clock
+from riverrun.runtime.observing import Observe, unobserved
 
 T = TypeVar("T")
 
 logger = logging.getLogger("riverrun.elector")
 
 RESIGN_TIMEOUTS = (1.0, 2.0, 3.0)
+LONGEST_RESIGNATION = sum(RESIGN_TIMEOUTS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +67,12 @@ class Lease:
     """
 
     def __init__(
-        self, client_id: str, database: Database, clock: Clock, options: ElectorOptions
+        self,
+        client_id: str,
+        database: Database,
+        clock: Clock,
+        options: ElectorOptions,
+        observe: Observe = unobserved,
     ) -> None:
         self._client_id = client_id
         self._database = database.reserved()
@@ -71,6 +80,7 @@ class Lease:
         self._leader = Operations(database.dialect).leader
         self._clock = clock
         self._options = options
+        self._observe = observe
         self._candidate: LeaderRow | None = None
         self._left: set[asyncio.Task[Any]] = set()
 
@@ -113,9 +123,18 @@ class Lease:
         statement = self._leader.reelect(
             self._client_id, elected_at, ttl=self._options.lease, now=self._clock.now_or_none()
         )
-        return await self._within(
-            min(seconds, self._longest), lambda: self._database.run(statement)
-        )
+        started = self._clock.monotonic()
+        try:
+            row = await self._within(
+                min(seconds, self._longest), lambda: self._database.run(statement)
+            )
+        except DatabaseError as error:
+            self._observe(LeadershipMetric(name=LeadershipSign.RENEWAL_ERROR, error=str(error)))
+            raise
+        if row is not None:
+            took = timedelta(seconds=self._clock.monotonic() - started)
+            self._observe(LeadershipMetric(name=LeadershipSign.RENEWAL_OK, duration=took))
+        return row
 
     async def resign(self, elected_at: ElectedAt) -> bool:
         """Give up this very term, and no other; false if the database could not be told.

@@ -25,6 +25,7 @@ import random
 from collections.abc import Callable, Sequence
 from enum import StrEnum
 
+from riverrun.model.errors import ConfigurationError
 from riverrun.model.leadership import LeadershipMetric, LeadershipSign
 from riverrun.runtime.clock import Clock
 from riverrun.runtime.elector import Elector
@@ -43,6 +44,7 @@ FIRST_ABSTENTION = 7.0
 LONGEST_ABSTENTION = 60.0
 PATIENCE = 3
 YIELD_AFTER = 600.0
+LOOK_EVERY = 5.0
 MOST_LEFT_BEHIND = 8
 
 
@@ -61,7 +63,8 @@ class MaintenanceState(StrEnum):
 
 class Maintainer(Service):
     """Start it before the elector, and stop it after. `isolate` keeps a service that cannot be started
-    from keeping the others from running.
+    from keeping the others from running. Without `degrade` a term in which one fails is given up each
+    time, even where nobody else can do better.
     """
 
     def __init__(
@@ -72,6 +75,7 @@ class Maintainer(Service):
         *,
         isolate: bool = True,
         options: UpkeepOptions | None = None,
+        degrade: bool = True,
         draw: Callable[[float, float], float] = random.uniform,
         observe: Observe = unobserved,
     ) -> None:
@@ -84,16 +88,18 @@ class Maintainer(Service):
         self._services = list(services) if isolate else all_or_nothing(services)
         self._clock = clock
         self._options = options or UpkeepOptions()
+        self._degrade = degrade
         self._draw = draw
         self._observe = observe
         self._repeats = Repeats(clock)
         self._changed = asyncio.Event()
         self._first_failure = float("inf")
+        self._failures: dict[str, int] = {}
         self._retired: list[Tenure] = []
         elector.may_lead = self.may_lead
 
     @property
-    def state(self) -> MaintenanceState:  # type: ignore[override]
+    def maintenance(self) -> MaintenanceState:
         tenure = self.tenure
         if tenure is None:
             return MaintenanceState.OFF
@@ -109,13 +115,14 @@ class Maintainer(Service):
 
     @property
     def left_behind(self) -> int:
-        """Tasks of terms that are over and that ignore their cancellation."""
+        """Tasks, of this term and of those that are over, that ignore their cancellation."""
         self._retired = [tenure for tenure in self._retired if tenure.left_behind]
-        return sum(tenure.left_behind for tenure in self._retired)
+        now = 0 if self.tenure is None else self.tenure.left_behind
+        return now + sum(tenure.left_behind for tenure in self._retired)
 
     def may_lead(self) -> bool:
         """False while so many tasks are left behind that more would be a leak without bound."""
-        return self.left_behind <= MOST_LEFT_BEHIND
+        return self.left_behind < MOST_LEFT_BEHIND
 
     async def run(self) -> None:
         unsubscribe = self._elector.subscribe(self._on_change)
@@ -145,7 +152,8 @@ class Maintainer(Service):
             self._services,
             self._clock,
             options=self._options,
-            on_exhausted=self._on_exhausted,
+            on_trouble=self._on_trouble,
+            failures=self._failures if self._fails_everywhere else {},
             repeats=self._repeats,
             observe=self._observe,
         )
@@ -153,6 +161,8 @@ class Maintainer(Service):
 
     async def _begin(self, tenure: Tenure) -> None:
         """Start the services, on their own time, and see how the term goes."""
+        if tenure is not self.tenure:
+            return
         try:
             await tenure.start(tenure.term.scope)
         except ServiceStopped:
@@ -162,15 +172,15 @@ class Maintainer(Service):
 
     async def _judge(self, tenure: Tenure) -> None:
         """Forget older failures once all has run for a minute; yield when that does not come."""
-        healthy_since: float | None = None
         while not tenure.term.over:
             now = self._clock.monotonic()
-            healthy_since = (healthy_since or now) if tenure.healthy else None
-            if healthy_since is not None and now - healthy_since >= STEADY:
+            until_yield = tenure.began + YIELD_AFTER - now
+            if tenure.healthy_since + STEADY <= now:
                 self.failed_terms, self._first_failure = 0, float("inf")
-            if self.failed_terms >= PATIENCE and now - tenure.began >= YIELD_AFTER:
+            elif self.failed_terms >= PATIENCE and not tenure.healthy and until_yield <= 0:
                 self._elector.resign(tenure.term, Reason.YIELDED, abstain=FIRST_ABSTENTION)
-            await self._clock.wait_for_event(tenure.term.scope.event, 5.0)
+            pause = min(until_yield, LOOK_EVERY) if until_yield > 0 else LOOK_EVERY
+            await self._clock.wait_for_event(tenure.term.scope.event, pause)
 
     async def _retire(self) -> None:
         """End the tenure; bounded, since what ignores its cancellation is left behind."""
@@ -183,6 +193,7 @@ class Maintainer(Service):
             logger.exception("%s did not end well", tenure.name)
         finally:
             tenure.let_go()
+            self._failures = {upkeep.name: upkeep.health.failures for upkeep in tenure.upkeeps}
             self._retired.append(tenure)
             self._tell_of_fences(tenure.term)
 
@@ -191,20 +202,36 @@ class Maintainer(Service):
             logger.warning("%r: the database refused %d transactions", term, term.fences)
             self._observe(LeadershipMetric(name=LeadershipSign.FENCED, count=term.fences))
 
-    def _on_exhausted(self, tenure: Tenure, upkeep: Upkeep) -> None:
-        """Hand over, unless it has been shown that nobody else can do better."""
+    def _on_trouble(self, tenure: Tenure, upkeep: Upkeep) -> None:
+        """A try has failed, or a service died: go on, or hand over."""
         if tenure.term.over or tenure is not self.tenure:
             return
+        if not self.may_lead():
+            text = (
+                "%d tasks ignore their cancellation: handing over, and no bid until some have ended"
+            )
+            logger.error(text, self.left_behind)
+            self._elector.resign(tenure.term, Reason.MAINTENANCE_FAILED)
+        elif upkeep.health.exhausted and not tenure.failed:
+            tenure.failed = True
+            self._term_failed(tenure, upkeep)
+
+    def _term_failed(self, tenure: Tenure, upkeep: Upkeep) -> None:
+        """Hand over, unless it has been shown that nobody else can do better."""
         self.failed_terms += 1
-        self._observe(LeadershipMetric(name=LeadershipSign.EXHAUSTED, service=upkeep.name))
         self._first_failure = min(self._first_failure, self._clock.monotonic())
-        others_can = self._elector.rivals.led_steadily_since(self._first_failure)
-        if self.failed_terms >= PATIENCE and not others_can:
+        if self._fails_everywhere:
             logger.error("%s fails everywhere: going on without it", upkeep.name)
             return
         seconds = self._abstention()
         logger.error("%s failed: handing over, no bid for %.1f s", upkeep.name, seconds)
         self._elector.resign(tenure.term, Reason.MAINTENANCE_FAILED, abstain=seconds)
+
+    @property
+    def _fails_everywhere(self) -> bool:
+        """Whether it has failed here often, and since then nobody else has led for a minute."""
+        others_can = self._elector.rivals.led_steadily_since(self._first_failure)
+        return self._degrade and self.failed_terms >= PATIENCE and not others_can
 
     def _abstention(self) -> float:
         seconds: float = FIRST_ABSTENTION * 2 ** min(self.failed_terms - 1, 8)
@@ -215,4 +242,6 @@ def _check_names(services: Sequence[MaintenanceService]) -> None:
     names = [service.name for service in services]
     for name in names:
         if names.count(name) > 1:
-            raise ValueError(f"two maintenance services are named {name!r}; names must differ")
+            raise ConfigurationError(
+                f"two maintenance services are named {name!r}; names must differ"
+            )

@@ -13,8 +13,9 @@ import secrets
 from collections.abc import Callable
 
 from riverrun.drivers.operations import Operations
+from riverrun.drivers.postgres_errors import needs_a_human
 from riverrun.drivers.statement import Database, Listener, Notification
-from riverrun.model.errors import RiverError
+from riverrun.model.errors import DatabaseUnavailableError, RiverError
 from riverrun.model.notification import TOPICS
 from riverrun.runtime.backoff import backoff
 from riverrun.runtime.clock import Clock
@@ -59,14 +60,28 @@ class Notifier(Service):
         return lambda: _remove(self._connected, callback)
 
     async def run(self) -> None:
-        listener = await self._connect()
-        self.ready()
-        if listener is None:
+        """Ready although nobody lets it in yet: who waits for messages looks by himself meanwhile."""
+        if self._database.listener() is None:
+            self.ready()
             logger.info("this server has no LISTEN: looking for changes every %g s", LOOK_EVERY)
             await self._look_until(self.stopping)
+            return
+        listener = await self._connect_if_possible()
+        self.ready()
+        if listener is None:
+            listener = await self._reconnect()
         while listener is not None:
             await self._until_lost(listener)
             listener = await self._reconnect()
+
+    async def _connect_if_possible(self) -> Listener | None:
+        try:
+            return await self._connect()
+        except DatabaseUnavailableError as error:
+            if needs_a_human(error):
+                raise
+            logger.warning("listening failed: %s", error)
+            return None
 
     async def _connect(self) -> Listener | None:
         listener = self._database.listener()

@@ -255,6 +255,8 @@ class PeriodicService(Service):
     """
 
     retry_after: float = 1.0
+    stall_after: float = 90.0
+    """Seconds that a round may take; with more the service is taken for hung by those who watch it."""
     first_pause: float = 0.0
     """Seconds between being ready and the first round; spreads services that start together."""
 
@@ -272,6 +274,12 @@ class PeriodicService(Service):
         self._clock = clock
         self.__random = random
         self.__woken = asyncio.Event()
+
+    @property
+    def stalled(self) -> bool:
+        """Whether the round under way takes too long."""
+        busy = self.busy_since
+        return busy is not None and self._clock.monotonic() - busy > self.stall_after
 
     @abstractmethod
     async def tick(self) -> float:

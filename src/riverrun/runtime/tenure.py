@@ -5,7 +5,7 @@ is not given up while something of the term still works.
 """
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from riverrun.runtime.clock import Clock
@@ -19,6 +19,9 @@ from riverrun.runtime.upkeep import Upkeep, UpkeepOptions, UpkeepState
 
 logger = logging.getLogger("riverrun.maintenance")
 
+LONGEST_END = 20.0
+"""Seconds for which a service that sets no limit itself may take to end."""
+
 
 @dataclass(frozen=True, slots=True)
 class MaintenanceService:
@@ -26,6 +29,13 @@ class MaintenanceService:
 
     name: str
     make: Callable[[LeadershipTerm], Service]
+
+    def new(self, term: LeadershipTerm) -> Service:
+        """One for this term, whose end is bounded."""
+        service = self.make(term)
+        if service.stop_grace is None:
+            service.stop_grace = LONGEST_END
+        return service
 
 
 class Tenure(Service):
@@ -38,20 +48,25 @@ class Tenure(Service):
         clock: Clock,
         *,
         options: UpkeepOptions,
-        on_exhausted: Callable[["Tenure", Upkeep], None],
+        on_trouble: Callable[["Tenure", Upkeep], None],
+        failures: Mapping[str, int] | None = None,
         repeats: Repeats | None = None,
         observe: Observe = unobserved,
     ) -> None:
         super().__init__(name=f"Tenure[{term.epoch}]")
         self.term = term
         self.began = clock.monotonic()
+        self.failed = False
+        """Whether a service has used up its tries."""
         self.upkeeps = [
             Upkeep(
                 service.name,
-                lambda service=service: service.make(term),  # type: ignore[misc]
+                lambda service=service: service.new(term),  # type: ignore[misc]
                 clock,
                 options=options,
-                on_exhausted=lambda upkeep: on_exhausted(self, upkeep),
+                on_trouble=lambda upkeep: on_trouble(self, upkeep),
+                failures=(failures or {}).get(service.name, 0),
+                epoch=term.epoch,
                 repeats=repeats,
                 observe=observe,
             )
@@ -63,6 +78,11 @@ class Tenure(Service):
     def healthy(self) -> bool:
         """Whether every service runs."""
         return all(upkeep.health.state is UpkeepState.RUNNING for upkeep in self.upkeeps)
+
+    @property
+    def healthy_since(self) -> float:
+        """When the last of them began to run, on the clock's `monotonic`; infinite unless all do."""
+        return max((upkeep.health.running_since for upkeep in self.upkeeps), default=self.began)
 
     @property
     def left_behind(self) -> int:
@@ -86,6 +106,6 @@ def all_or_nothing(services: Sequence[MaintenanceService]) -> list[MaintenanceSe
     return [
         MaintenanceService(
             "maintenance",
-            lambda term: Together([service.make(term) for service in services], name="maintenance"),
+            lambda term: Together([service.new(term) for service in services], name="maintenance"),
         )
     ]

@@ -22,6 +22,10 @@ class TermHandle(DatabaseHandle):
 
     term: LeadershipTerm
 
+    @property
+    def epoch(self) -> int:
+        return self.term.epoch
+
     async def run(self, statement: Statement[T]) -> T:
         return await self.database.run(self._trusted(statement))
 
@@ -34,15 +38,15 @@ class TermHandle(DatabaseHandle):
 
     async def run_long(self, statement: Statement[T]) -> T:
         self.term.check()
-        return await self.database.run(statement)
+        return await self.database.run(replace(statement, check=self.term.check))
 
     def _trusted(self, statement: Statement[T]) -> Statement[T]:
-        """The statement with the trust as its deadline, if that comes first."""
+        """The statement with the trust as its deadline, if that comes first, and looked at once more
+        when there is a connection for it.
+        """
         self.term.check()
-        remaining = self.term.remaining()
-        return (
-            statement if statement.timeout <= remaining else replace(statement, timeout=remaining)
-        )
+        seconds = min(statement.timeout, self.term.remaining())
+        return replace(statement, timeout=seconds, check=self.term.check)
 
     def _step_by_step(self, script: Script[T]) -> Script[T]:
         answer: Any = None

@@ -23,6 +23,7 @@ from typing import Any
 from riverrun.model.leadership import LeadershipMetric, LeadershipSign
 from riverrun.runtime.backoff import backoff
 from riverrun.runtime.clock import Clock
+from riverrun.runtime.groups import Together
 from riverrun.runtime.observing import Observe, unobserved
 from riverrun.runtime.repeats import Repeats, is_milestone
 from riverrun.runtime.scope import Cause
@@ -34,20 +35,14 @@ LONGEST_PAUSE = 64.0
 DEATHS = 5
 DEATHS_WITHIN = 600.0
 LOOK_EVERY = 5.0
-LONGEST_END = 20.0
-"""Seconds for which a service that sets no limit itself may take to end."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UpkeepOptions:
-    """Tries until it counts as failed; the others in seconds.
-
-    `stall_after` is how long a round may take before its service is taken for hung; None for ever.
-    """
+    """Tries until it counts as failed, and seconds for each."""
 
     max_attempts: int = 3
     start_timeout: float = 30.0
-    stall_after: float | None = 90.0
 
 
 class UpkeepState(StrEnum):
@@ -73,10 +68,13 @@ class Health:
     exhausted: bool = False
     error: str | None = None
     next_attempt_at: float | None = None
+    running_since: float = float("inf")
 
 
 class Upkeep(Service):
-    """`make` gives a new service for each try; `on_exhausted` is called once, and must be quick."""
+    """`make` gives a new service for each try; `on_trouble` is called whenever one has failed or died,
+    and must be quick. `failures` are those of the last term, where this one is to go on from them.
+    """
 
     def __init__(
         self,
@@ -85,21 +83,24 @@ class Upkeep(Service):
         clock: Clock,
         *,
         options: UpkeepOptions | None = None,
-        on_exhausted: Callable[["Upkeep"], None] = lambda _upkeep: None,
+        on_trouble: Callable[["Upkeep"], None] = lambda _upkeep: None,
+        failures: int = 0,
+        epoch: int = 0,
         repeats: Repeats | None = None,
         observe: Observe = unobserved,
     ) -> None:
         super().__init__(name=name)
         options = options or UpkeepOptions()
-        self.health = Health(name, options.max_attempts)
+        self.health = Health(name, options.max_attempts, failures=failures)
         self.service: Service | None = None
         self._make = make
         self._clock = clock
         self._options = options
-        self._on_exhausted = on_exhausted
+        self._on_trouble = on_trouble
+        self._epoch = epoch
         self._repeats = repeats or Repeats(clock)
         self._observe = observe
-        self._deaths: deque[float] = deque(maxlen=DEATHS)
+        self._deaths: deque[float] = deque()
         self._left: list[Service] = []
 
     @property
@@ -143,8 +144,6 @@ class Upkeep(Service):
     async def _error_of_start(self) -> BaseException | None:
         try:
             self.service = self._make()
-            if self.service.stop_grace is None:
-                self.service.stop_grace = LONGEST_END
             start = asyncio.ensure_future(self.service.start(self.scope))
         except Exception as error:  # noqa: BLE001 - the factory of a plug-in may raise anything
             return error
@@ -162,32 +161,31 @@ class Upkeep(Service):
         level = logging.INFO if health.attempt > 1 else logging.DEBUG
         logger.log(level, "%s is running (attempt %d)", self.name, health.attempt)
         health.state, health.failures, health.error = UpkeepState.RUNNING, 0, None
-        health.next_attempt_at = None
+        health.next_attempt_at, health.running_since = None, self._clock.monotonic()
         self._tell(LeadershipSign.START_OK, duration=timedelta(seconds=seconds))
 
     def _failed(self, error: BaseException) -> None:
         health, limit = self.health, self._options.max_attempts
         health.failures += 1
-        health.error = f"{type(error).__name__}: {error}"
-        self._say(error)
+        health.error = _described(error)
+        self._say(error, self._plan())
         is_timeout = isinstance(error, TimeoutError)
         self._tell(
             LeadershipSign.START_TIMEOUT if is_timeout else LeadershipSign.START_ERROR,
             error=health.error,
         )
-        if health.failures >= limit and not health.exhausted:
-            health.exhausted = True
-            logger.error("%s could not be started in %d attempts", self.name, limit)
-            self._on_exhausted(self)
+        if health.failures >= limit:
+            self._exhaust(f"could not be started in {limit} attempts")
+        self._on_trouble(self)
 
-    def _say(self, error: BaseException) -> None:
+    def _say(self, error: BaseException, pause: float) -> None:
         """With its traceback once, in whichever term; beyond the tries of a term ever more rarely."""
         failures, limit = self.health.failures, self._options.max_attempts
         repeat = self._repeats.note(self.name, str(self.health.error))
         if failures <= limit or is_milestone(failures):
             logger.error(
-                "%s could not be started, attempt %d of %d: %s%s",
-                self.name, failures, limit, self.health.error, repeat,
+                "%s could not be started, attempt %d of %d (epoch %d), next in %.1f s: %s%s",
+                self.name, failures, limit, self._epoch, pause, self.health.error, repeat,
                 exc_info=error if repeat.is_new else None,
             )  # fmt: skip
 
@@ -209,9 +207,8 @@ class Upkeep(Service):
             await self._died(service, ended)
 
     def _hangs(self, service: Service) -> bool:
-        busy = service.busy_since if isinstance(service, PeriodicService) else None
-        limit = self._options.stall_after
-        return busy is not None and limit is not None and self._clock.monotonic() - busy > limit
+        services = service.services if isinstance(service, Together) else (service,)
+        return any(each.stalled for each in services if isinstance(each, PeriodicService))
 
     async def _died(self, service: Service, ended: "asyncio.Future[None]") -> None:
         health, now = self.health, self._clock.monotonic()
@@ -219,27 +216,40 @@ class Upkeep(Service):
         error = ended.exception() if died else None
         health.error = f"ended: {error!r}" if died else "hangs in one round"
         health.state, health.restarts = UpkeepState.BACKING_OFF, health.restarts + 1
+        health.running_since = float("inf")
         repeat = self._repeats.note(self.name, health.error)
         show = error if repeat.is_new else None
         logger.error("%s %s; it is started again%s", self.name, health.error, repeat, exc_info=show)
         self._tell(LeadershipSign.ENDED if died else LeadershipSign.STALLED, error=health.error)
+        service.stop_grace = 0.0  # one that hangs would not see that it is to stop
+        await self._end(Cause.CRASH if died else Cause.TIMEOUT)
         self._deaths.append(now)
-        if len(self._deaths) == DEATHS and now - self._deaths[0] <= DEATHS_WITHIN:
-            self._exhaust_by_deaths()
-        await self._end(Cause.CRASH)
+        while now - self._deaths[0] > DEATHS_WITHIN:
+            self._deaths.popleft()
+        if len(self._deaths) >= DEATHS:
+            self._exhaust(f"died {DEATHS} times in ten minutes")
+        if not self.stopping.is_set():
+            self._plan()
+            self._on_trouble(self)
 
-    def _exhaust_by_deaths(self) -> None:
+    def _exhaust(self, how: str) -> None:
         if not self.health.exhausted:
             self.health.exhausted = True
-            logger.error("%s died %d times in ten minutes", self.name, DEATHS)
-            self._on_exhausted(self)
+            logger.error("%s %s", self.name, how)
+            self._tell(LeadershipSign.EXHAUSTED)
 
-    async def _pause(self) -> None:
+    def _plan(self) -> float:
+        """When to try again; in how many seconds."""
         health = self.health
-        seconds = backoff(max(health.failures, 1), reset=None, cap=LONGEST_PAUSE)
+        troubles = max(health.failures, len(self._deaths))
+        seconds = backoff(troubles, reset=None, cap=LONGEST_PAUSE)
         health.state = UpkeepState.BACKING_OFF
         health.next_attempt_at = self._clock.monotonic() + seconds
-        await self._clock.wait_for_event(self.stopping, seconds)
+        return seconds
+
+    async def _pause(self) -> None:
+        until = self.health.next_attempt_at or 0.0
+        await self._clock.wait_for_event(self.stopping, max(until - self._clock.monotonic(), 0.0))
 
     async def _end(self, cause: Cause) -> None:
         """Stop what this try has left, if anything; bounded by the service's own graces."""
@@ -253,3 +263,8 @@ class Upkeep(Service):
 
     def _tell(self, sign: LeadershipSign, **more: Any) -> None:
         self._observe(LeadershipMetric(name=sign, service=self.name, **more))
+
+
+def _described(error: BaseException) -> str:
+    """In one line, with what was noted on its way: of several services, which one it was."""
+    return ", ".join([f"{type(error).__name__}: {error}", *getattr(error, "__notes__", ())])
