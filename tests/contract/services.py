@@ -18,7 +18,7 @@ from riverrun.maintenance.reindexer import Reindexer
 from riverrun.model.periodic_jobs import PeriodicJobs
 from riverrun.model.retry import DefaultRetryPolicy
 from riverrun.runtime.clock import SystemClock
-from riverrun.runtime.elector import Elector, LeadershipTerm
+from riverrun.runtime.elector import Elector
 from riverrun.runtime.groups import Together
 from riverrun.runtime.handle import DatabaseHandle
 from riverrun.runtime.inserting import PeriodicInsert
@@ -48,9 +48,7 @@ def completer(db: Database) -> Completer:
 
 
 def elector(db: Database) -> Service:
-    async def ignore(_: LeadershipTerm | None) -> None: ...
-
-    return Elector("client-a", _handle(db), ignore)
+    return Elector("client-a", db, SystemClock())
 
 
 def producer(db: Database) -> Service:

@@ -131,6 +131,20 @@ async def test_S_041_a_renewal_that_hangs_and_ignores_its_cancellation_holds_up_
     assert a.leads
 
 
+@virtual()
+async def test_S_041_whatever_hangs_the_trust_ends_by_a_timer_of_its_own(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def hang(*_: object) -> None:
+        await world.sleep(600)
+
+    a = world.client("a")
+    await led_by(world, a)
+    monkeypatch.setattr(a.elector, "_renew", hang)
+    await world.until(lambda: len(a.events) == 2, within=15)
+    assert a.events[1].reason is Reason.TRUST_EXPIRED
+
+
 @virtual(seeds=3)
 async def test_S_042_foreign_resignations_do_not_postpone_the_renewal(world: World) -> None:
     a = world.client("a")
@@ -207,11 +221,12 @@ async def test_S_049_without_notifications_it_leads_and_hears_once_it_can(world:
     assert a.events[1].reason is Reason.RESIGN_REQUESTED
 
 
+@pytest.mark.parametrize("notifier", [True, False])
 @virtual(seeds=5)
 async def test_S_050_a_database_that_was_away_for_minutes_is_led_within_nine_seconds(
-    world: World,
+    world: World, *, notifier: bool
 ) -> None:
-    a, b = world.client("a"), world.client("b", notifier=False)
+    a, b = world.client("a", notifier=notifier), world.client("b", notifier=notifier)
     await led_by(world, a)
     await b.start()
     await world.sleep(20)

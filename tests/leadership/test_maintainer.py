@@ -16,7 +16,6 @@ from riverrun.drivers.statement import Database
 from riverrun.drivers.url import open_database
 from riverrun.model.errors import ConfigurationError
 from riverrun.model.periodic import PeriodicJob
-from riverrun.model.periodic_jobs import PeriodicJobs
 from riverrun.model.retry import DefaultRetryPolicy
 from riverrun.model.schedule import every, never
 from riverrun.runtime.clock import SystemClock
@@ -53,9 +52,7 @@ def half(db: Database) -> MaintenanceHalf:
         raise AssertionError(f"{db}: nobody starts it here")
 
     clock = SystemClock()
-    policy = WorkersKindPolicy(
-        Workers(), clock, job_timeout=60, retry_policy=DefaultRetryPolicy()
-    )
+    policy = WorkersKindPolicy(Workers(), clock, job_timeout=60, retry_policy=DefaultRetryPolicy())
     handle = DatabaseHandle(db, Operations(db.dialect), clock)
     return MaintenanceHalf(Config(), handle, policy, wake=lambda _: None, enqueuer=no_enqueuer)
 
@@ -331,6 +328,6 @@ async def test_S_070_a_service_that_hangs_again_and_again_costs_the_term(world: 
     await world.until(lambda: b.maintains, within=7)
 
 
-def ids(client: SimClient) -> list[str | None]:
+def ids(client: SimClient) -> list[str]:
     """Of the periodic jobs that are registered."""
-    return [job.id for job in client.periodic_jobs.snapshot().values()]
+    return [job.id or "" for job in client.periodic_jobs.snapshot().values()]

@@ -8,6 +8,7 @@ import pytest
 from riverrun.model.notification import CONTROL
 from riverrun.runtime.term import Reason
 from tests.simulation.client import SimClient
+from tests.simulation.faults import Do
 from tests.simulation.world import World
 from tests.support.recording import Recording, led_by, record
 from tests.support.virtual import virtual
@@ -34,9 +35,11 @@ async def test_S_033_however_many_resign_at_once_there_is_one_early_look(
 ) -> None:
     b, recording = await a_follower(world)
     heard = world.now
-    for _ in range(count):
-        b.summons.hear(RESIGNED)
+    for number in range(count):
+        b.summons.hear(RESIGNED.replace("x", f"x{number}"))
     assert world.now == heard, "whoever brings the message does not wait"
+    await world.sleep(0)
+    b.summons.hear(RESIGNED)
     await world.sleep(4)
     (early,) = recording.times(*LOOKS, since=heard)
     assert early - heard <= 0.051
@@ -123,12 +126,30 @@ async def test_S_036_a_request_to_a_follower_means_nothing_even_once_it_leads(
     await led_by(world, a)
     await b.start()
     await world.sleep(1)
+    recording = record(world, b)
     for _ in range(5):
         b.summons.hear('{"action": "request_resign", "leader_id": ""}')
+    await world.sleep(1)
+    assert recording.times(*LOOKS) == []
     await a.stop()
     await world.until(lambda: b.leads, within=7)
     await world.sleep(10)
     assert [event.is_leader for event in b.events] == [True]
+
+
+@virtual(seeds=5)
+async def test_S_036_a_request_to_a_term_that_ends_anyway_is_not_for_the_next(
+    world: World,
+) -> None:
+    """It comes while a renewal is under way, after which nobody looks for requests any more."""
+    a = world.client("a")
+    recording = await led_by(world, a)
+    world.faults.add("reelect_leader", Do.DELAY, seconds=2)
+    await world.until(lambda: bool(recording.times("reelect_leader")), within=6)
+    a.summons.hear('{"action": "request_resign", "leader_id": ""}')
+    a.elector.resign(a.terms[0], Reason.YIELDED)
+    await world.sleep(30)
+    assert [event.reason for event in a.events] == [Reason.ELECTED, Reason.YIELDED, Reason.ELECTED]
 
 
 @virtual(seeds=5)

@@ -18,6 +18,7 @@ class Schema:
     url: str
     up: dict[int, Catalogue]
     down: dict[int, Catalogue]
+    own: dict[int, Catalogue]
     catalogue: Callable[[], Catalogue]
 
 
@@ -26,10 +27,10 @@ def schema(empty_database_url: str) -> Schema:
     url = empty_database_url
     if url.startswith("sqlite"):
         path = sqlite_path(url)
-        return Schema(url, expected_sqlite.UP, expected_sqlite.DOWN, lambda: sqlite_catalogue(path))
-    return Schema(
-        url, expected_postgres.UP, expected_postgres.DOWN, lambda: postgres_catalogue(url)
-    )
+        expected = expected_sqlite.UP, expected_sqlite.DOWN, expected_sqlite.OWN
+        return Schema(url, *expected, lambda: sqlite_catalogue(path))
+    expected = expected_postgres.UP, expected_postgres.DOWN, expected_postgres.OWN
+    return Schema(url, *expected, lambda: postgres_catalogue(url))
 
 
 @pytest.fixture

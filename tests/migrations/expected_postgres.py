@@ -1,7 +1,8 @@
-"""The catalogue of line `main` on PostgreSQL, version by version, written out by hand.
+"""The catalogue of both lines on PostgreSQL, version by version, written out by hand.
 
 `UP[n]` is the catalogue after going up to version n. Going down leaves traces in two versions, which
-`DOWN` has: the label `pending` cannot be dropped, and `metadata` does not get its rules back.
+`DOWN` has: the label `pending` cannot be dropped, and `metadata` does not get its rules back. `OWN[n]` has
+version n of our own line besides the newest of River's.
 """
 
 from tests.migrations.catalogue import Catalogue
@@ -303,4 +304,25 @@ DOWN: dict[int, Catalogue] = UP | {
     2: UP[2]
     | _types(_LABELS)
     | _job_columns(args="args jsonb", metadata="metadata jsonb", tags=_NO_TAGS_RULE),
+}
+
+OWN: dict[int, Catalogue] = {
+    0: UP[8],
+    1: UP[8]
+    | _tables("river_migration", *_JOBS, "river_queue", *_OUTBOX, "riverrun_periodic_job")
+    | {
+        "riverrun_periodic_job columns": [
+            "id text not null",
+            f"created_at {_TIME} not null default now()",
+            f"next_run_at {_TIME} not null",
+            f"updated_at {_TIME} not null default now()",
+        ],
+        "riverrun_periodic_job constraints": [
+            "id_length CHECK (((char_length(id) > 0) AND (char_length(id) < 128)))",
+            "riverrun_periodic_job_pkey PRIMARY KEY (id)",
+        ],
+        "riverrun_periodic_job indexes": [
+            "CREATE UNIQUE INDEX riverrun_periodic_job_pkey USING btree (id)"
+        ],
+    },
 }

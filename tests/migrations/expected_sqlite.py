@@ -1,7 +1,7 @@
-"""The catalogue of line `main` on SQLite, version by version, written out by hand.
+"""The catalogue of both lines on SQLite, version by version, written out by hand.
 
 `UP[n]` is the catalogue after going up to version n. Going down restores each but version 7, which
-keeps the order of columns that version 8 gave to `river_job`.
+keeps the order of columns that version 8 gave to `river_job`. `OWN[n]` has version n of our own line too.
 """
 
 from tests.migrations.catalogue import Catalogue
@@ -237,3 +237,21 @@ UP[7] = (
 UP[8] = UP[7] | _job_columns(id_="id integer primary key autoincrement", middle=(_MAX_ATTEMPTS,))
 
 DOWN: dict[int, Catalogue] = UP | {7: UP[7] | _job_columns(middle=(_MAX_ATTEMPTS,))}
+
+_PRECISE_NOW = "timestamp not null default strftime('%Y-%m-%d %H:%M:%f', 'now')"
+OWN: dict[int, Catalogue] = {
+    0: UP[8],
+    1: UP[8]
+    | {"tables": [*UP[8]["tables"], "riverrun_periodic_job"]}
+    | {
+        "riverrun_periodic_job columns": [
+            "id text primary key not null",
+            f"created_at {_PRECISE_NOW}",
+            "next_run_at timestamp not null",
+            f"updated_at {_PRECISE_NOW}",
+        ],
+        "riverrun_periodic_job constraints": [
+            "constraint id_length check (length(id) > 0 and length(id) < 128)"
+        ],
+    },
+}

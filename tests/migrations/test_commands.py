@@ -33,7 +33,7 @@ def migrated(url: str) -> str:
 def test_migrate_up_says_what_it_applied(url: str) -> None:
     result = run("migrate-up", url)
     lines = result.output.splitlines()
-    assert (result.exit_code, len(lines)) == (0, 8)
+    assert (result.exit_code, len(lines)) == (0, 9)
     assert re.fullmatch(r"applied migration 006 \[up\] bulk unique +\[[\d.]+(ms|µs|s)\]", lines[5])
     assert len({line.rindex("[") for line in lines}) == 1
     assert run("migrate-up", url).output == "no migrations to apply\n"
@@ -41,7 +41,7 @@ def test_migrate_up_says_what_it_applied(url: str) -> None:
 
 def test_migrate_up_takes_the_url_from_the_environment(empty_database_url: str) -> None:
     result = run("migrate-up", env={"RIVERRUN_DATABASE_URL": empty_database_url})
-    assert len(result.output.splitlines()) == 8
+    assert len(result.output.splitlines()) == 9
 
 
 def test_the_flag_wins_over_the_environment(url: str) -> None:
@@ -106,11 +106,22 @@ def test_validate_tells_what_is_missing_and_fails(migrated: str) -> None:
     assert (result.exit_code, result.output) == (1, "Error: Unapplied migrations: [7 8]\n")
 
 
-def test_our_own_line_has_nothing_to_do(migrated: str) -> None:
-    for command in ("migrate-up", "migrate-down"):
-        assert run(command, migrated, "--line=riverrun").output == "no migrations to apply\n"
-    assert run("migrate-list", migrated, "--line=riverrun").output == ""
-    assert run("validate", migrated, "--line=riverrun").exit_code == 0
+def test_our_own_line_is_migrated_with_the_rest_and_by_itself(migrated: str) -> None:
+    line = "--line=riverrun"
+    assert run("migrate-list", migrated, line).output == "* 001 periodic job\n"
+    assert run("validate", migrated, line).exit_code == 0
+    assert run("migrate-down", migrated, line).output.startswith("applied migration 001 [down]")
+    assert run("validate", migrated).exit_code == 1
+    assert run("migrate-up", migrated).output.startswith("applied migration 001 [up] periodic job")
+    assert run("migrate-up", migrated, line).output == "no migrations to apply\n"
+
+
+def test_main_below_5_asks_for_our_own_line_to_go_down_first(migrated: str) -> None:
+    result = run("migrate-down", migrated, "--target-version=4")
+    assert result.exit_code == 1
+    assert "`riverrun migrate-down --line riverrun --target-version 0`" in result.output
+    assert run("migrate-down", migrated, "--line=riverrun", "--target-version=0").exit_code == 0
+    assert run("migrate-down", migrated, "--target-version=4").exit_code == 0
 
 
 @pytest.mark.parametrize(

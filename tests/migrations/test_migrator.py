@@ -136,12 +136,16 @@ async def test_every_version_can_be_looked_up(empty: Database) -> None:
     assert migrator.get_version(6).title == "bulk unique"
 
 
-async def test_our_own_line_has_nothing_to_apply_yet(empty: Database) -> None:
+async def test_our_own_line_goes_up_and_down_by_itself(empty: Database) -> None:
     await Migrator(empty).up()
     own = Migrator(empty, line="riverrun")
-    assert await own.up() == []
-    assert await own.down() == []
+    assert not (await own.validate()).ok
+    assert versions(await own.up()) == [1]
     assert (await own.validate()).ok
+    assert await recorded(empty, "riverrun") == [1]
+    assert versions(await own.down()) == [1]
+    assert await recorded(empty, "riverrun") == []
+    assert await recorded(empty) == ALL
 
 
 @pytest.mark.parametrize("version", [0, 4])
@@ -158,22 +162,31 @@ async def test_an_unknown_line_is_refused(empty: Database) -> None:
 
 
 async def test_everything_is_main_and_then_our_own_line(empty: Database) -> None:
-    assert versions(await migrate_up_all(empty, dry_run=True)) == ALL
-    assert versions(await migrate_up_all(empty)) == ALL
+    assert versions(await migrate_up_all(empty, dry_run=True)) == [*ALL, 1]
+    assert versions(await migrate_up_all(empty)) == [*ALL, 1]
     assert versions(await migrate_up_all(empty)) == []
+
+
+async def test_a_database_that_river_made_gets_our_own_line_added(empty: Database) -> None:
+    await Migrator(empty).up()
+    assert versions(await migrate_up_all(empty, dry_run=True)) == [1]
+    assert [step.migration.line for step in await migrate_up_all(empty)] == ["riverrun"]
 
 
 @pytest.mark.parametrize("target", [0, 3, 4])
 async def test_main_does_not_go_below_5_while_our_own_line_has_versions(
     empty: Database, schema: Schema, target: int
 ) -> None:
-    await Migrator(empty).up()
-    await execute(empty, "insert into river_migration (line, version) values ('riverrun', 1)")
-    with pytest.raises(MigrationError, match="migrate-down --line riverrun"):
+    await migrate_up_all(empty)
+    command = "migrate-down --line riverrun --target-version 0"
+    with pytest.raises(MigrationError, match=command):
         await Migrator(empty).down(target)
-    assert schema.catalogue() == schema.up[8]
+    assert schema.catalogue() == schema.own[1]
     assert versions(await Migrator(empty).down(5)) == [8, 7, 6]
     assert await recorded(empty, "riverrun") == [1]
+    await Migrator(empty, line="riverrun").down(0)
+    await Migrator(empty).down(target)
+    assert schema.catalogue() == schema.down[target]
 
 
 async def test_migrating_main_leaves_the_rows_of_other_lines_alone(empty: Database) -> None:

@@ -76,10 +76,8 @@ class SimClient:
         self.events: list[LeadershipEvent] = []
         self.terms: list[LeadershipTerm] = []
         self._epochs: list[tuple[str, int]] = []
-        self.running = False
-        self.is_up = False
-        """It has started; `is_down`: it has not, or has stopped."""
-        self.is_down = True
+        self.state = "down"
+        """`down`, `starting`, `up` or `stopping`."""
         self.was_killed = False
         self._world = world
         self._services = services
@@ -89,30 +87,33 @@ class SimClient:
         self._isolate = isolate
         self._starts = 0
         self._owner = name
+        self._starting: asyncio.Task[Any] | None = None
         self._build()
 
     # What it does.
 
     async def start(self) -> None:
-        """A new process, or the same with new parts."""
+        """A new process, or the same with new parts; raises `CancelledError` if stopped meanwhile."""
         self._starts += 1
         self._owner = f"{self.name}#{self._starts}"
-        self.running, self.was_killed, self.is_down = True, False, False
-        try:
-            await self.within(self._start())
-        except BaseException:
-            self.running, self.is_down = False, True
-            raise
-        self.is_up = True
+        self.state = "starting"
+        self._starting = self._task(self._start())
+        await asyncio.wait({self._starting})
+        if self.state == "starting":
+            self.state = "down" if self._failed_to_start() else "up"
+        self._starting.result()
 
     async def stop(self) -> None:
-        self.running = self.is_up = False
+        self.state = "stopping"
+        if self._starting is not None:
+            self._starting.cancel()
+            await asyncio.wait({self._starting})
         await self.within(self._stop())
-        self.is_down = True
+        self.state = "down"
 
     def kill(self) -> None:
         """SIGKILL: nothing of it goes on, and the server sees its connections break."""
-        self.running, self.was_killed, self.is_up, self.is_down = False, True, False, True
+        self.state, self.was_killed = "down", True
         self._world.loop.freeze(self._owner)
         self.plugin.probes.clear()
         self._world.server.kill_all(self.name)
@@ -127,9 +128,7 @@ class SimClient:
 
     async def within(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
         """What comes of `coroutine`, run as a part of this client; it goes on if we are cancelled."""
-        context = contextvars.Context()
-        context.run(OWNER.set, self._owner)
-        return await asyncio.shield(self._world.loop.create_task(coroutine, context=context))
+        return await asyncio.shield(self._task(coroutine))
 
     # What is known of it.
 
@@ -141,6 +140,10 @@ class SimClient:
     def maintains(self) -> bool:
         """Leads, and every service runs."""
         return self.leads and self.maintainer.maintenance is MaintenanceState.RUNNING
+
+    @property
+    def running(self) -> bool:
+        return self.state in ("starting", "up")
 
     @property
     def frozen(self) -> bool:
@@ -190,10 +193,21 @@ class SimClient:
             self.handle(term), self.periodic_jobs, Inserter(), [self.hook.call]
         )
 
+    def _task(self, coroutine: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+        context = contextvars.Context()
+        context.run(OWNER.set, self._owner)
+        return self._world.loop.create_task(coroutine, context=context)
+
+    def _failed_to_start(self) -> bool:
+        task = self._starting
+        return task is not None and (task.cancelled() or task.exception() is not None)
+
     async def _start(self) -> None:
+        self.was_killed = False
         if self._starts > 1:
             self._build()
-        await self.database.open()
+        async with asyncio.timeout(10.0):
+            await self.database.open()
         await start_all(self._parts())
 
     async def _stop(self) -> None:

@@ -27,6 +27,8 @@ UNCHECKED = ("begin", "commit", "rollback", "select", "limit_transaction")
 MAINTENANCE = ("schedule_jobs", "insert_periodic", "plugin")
 LONGEST_START = 45.0
 """Seconds for one service's first try: its time limit, and until what ignores it is left behind."""
+LONGEST_END = 30.0
+"""Seconds until a service of which a part has died is over, whatever the rest of it does."""
 SOON = 1.0
 DRIFT = 1e-6
 
@@ -206,10 +208,10 @@ class Invariants:
 
     def _look_at_upkeep(self, client: SimClient, upkeep: Upkeep, count: int) -> None:
         health, service = upkeep.health, upkeep.service
-        if health.state is UpkeepState.RUNNING:
-            is_dead = service is None or service.state is not ServiceState.RUNNING
-            if self._lasts((upkeep, "dead"), is_dead, 40.0):
-                self._fail("I-9", f"{upkeep.name} of {client.name} counts as running, and is not")
+        is_dead = service is None or service.state is not ServiceState.RUNNING
+        is_wrong = is_dead and health.state is UpkeepState.RUNNING
+        if self._lasts((upkeep, "dead"), is_wrong, LONGEST_END):
+            self._fail("I-9", f"{upkeep.name} of {client.name} counts as running, and is not")
         starting = health.state is UpkeepState.STARTING
         if self._lasts((upkeep, health.attempt), starting, LONGEST_START * count):
             self._fail("I-9", f"{upkeep.name} of {client.name} starts for ever")

@@ -20,18 +20,15 @@ import asyncio
 import contextvars
 import heapq
 import itertools
-import random
 import weakref
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
+from tests.simulation.order import Entry, Order, RandomOrder, VirtualFuture, VirtualTask
+
 T = TypeVar("T")
 
 OWNER: contextvars.ContextVar[str | None] = contextvars.ContextVar("owner", default=None)
-
-LONGEST_WAIT = 40
-"""Steps for which a task that is ready may be passed over."""
-CHANGE_POINTS = 5
 
 
 class DeadlockError(Exception):
@@ -42,28 +39,14 @@ class TooManySteps(Exception):  # noqa: N818
     """The run goes on and on, most likely without any time passing."""
 
 
-class VirtualTask(asyncio.Task[Any]):
-    """Hashed by its number."""
-
-    number = 0
-    priority = 0.0
-    owner: str | None = None
-
-    def __hash__(self) -> int:
-        return self.number
-
-
-class VirtualFuture(asyncio.Future[Any]):
-    """Hashed by its number."""
-
-    number = 0
-
-    def __hash__(self) -> int:
-        return self.number
-
-
 class VirtualLoop(asyncio.AbstractEventLoop):
-    def __init__(self, seed: int | None = None, *, max_steps: int = 5_000_000) -> None:
+    def __init__(
+        self,
+        seed: int | None = None,
+        *,
+        order: Order | None = None,
+        max_steps: int = 5_000_000,
+    ) -> None:
         self.steps = 0
         self.max_steps = max_steps
         self.after_step: list[Callable[[], None]] = []
@@ -72,11 +55,11 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         """What would have been reported to the loop's exception handler."""
         self.tasks: weakref.WeakSet[VirtualTask] = weakref.WeakSet()
         self._now = 0.0
-        self._ready: list[tuple[int, asyncio.Handle, VirtualTask | None]] = []
+        self._ready: list[Entry] = []
         self._timers: list[tuple[float, int, asyncio.TimerHandle]] = []
         self._numbers = itertools.count(1)
         self._frozen: dict[str, float] = {}
-        self._order = None if seed is None else _Order(seed)
+        self._order = RandomOrder(seed) if order is None and seed is not None else order
         self._running = False
         self._closed = False
 
@@ -113,7 +96,7 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         lines: list[str] = []
         for task in sorted(self.tasks, key=hash):
             if not task.done():
-                lines.append(f"x: {task.get_name()}")
+                lines.append(f"{task.owner or 'world'}: {task.get_name()}")
                 lines += [
                     f"    {frame.f_code.co_filename}:{frame.f_lineno} {frame.f_code.co_name}"
                     for frame in task.get_stack()
@@ -230,7 +213,7 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         if not handle.cancelled():
             self._add(handle)
 
-    def _next(self) -> tuple[int, asyncio.Handle, VirtualTask | None] | None:
+    def _next(self) -> Entry | None:
         ready = self._ready
         candidates: list[int] = []
         index = 0
@@ -284,38 +267,3 @@ class VirtualLoop(asyncio.AbstractEventLoop):
                     entry[1]._run()  # noqa: SLF001
         finally:
             asyncio._set_running_loop(None)  # noqa: SLF001
-
-
-class _Order:
-    """Which of the tasks that are ready goes on. One run draws it each time, another has priorities
-    that change at a few random steps: such few switches find most bugs of ordering.
-    """
-
-    def __init__(self, seed: int) -> None:
-        self._random = random.Random(f"order {seed}")
-        self._has_priorities = self._random.random() < 0.5
-        self._changes = {self._random.randrange(1, 20_000) for _ in range(CHANGE_POINTS)}
-
-    def priority(self) -> float:
-        return self._random.random()
-
-    def choose(
-        self,
-        ready: list[tuple[int, asyncio.Handle, VirtualTask | None]],
-        candidates: list[int],
-        step: int,
-    ) -> int:
-        first = candidates[0]
-        if len(candidates) == 1 or step - ready[first][0] > LONGEST_WAIT:
-            return first
-        if not self._has_priorities:
-            return candidates[int(self._random.random() * len(candidates))]
-        chosen = max(candidates, key=lambda index: self._priority_of(ready[index][2]))
-        task = ready[chosen][2]
-        if step in self._changes and task is not None:
-            task.priority = -step
-        return chosen
-
-    def _priority_of(self, task: VirtualTask | None) -> float:
-        return 0.5 if task is None else task.priority
-

@@ -33,6 +33,7 @@ from tests.simulation.faults import Faults
 from tests.simulation.go_client import GoClient
 from tests.simulation.invariants import Invariants
 from tests.simulation.loop import VirtualLoop
+from tests.simulation.order import Order
 from tests.simulation.server import Server
 
 T = TypeVar("T")
@@ -146,11 +147,15 @@ class World:
 
 
 def run_world(
-    scenario: Callable[[World], Awaitable[T]], *, seed: int | None = 0, checked: bool = True
+    scenario: Callable[[World], Awaitable[T]],
+    *,
+    seed: int | None = 0,
+    checked: bool = True,
+    order: Order | None = None,
 ) -> T:
-    """What `scenario` returns; without a seed in asyncio's own order."""
+    """What `scenario` returns; without a seed and an order in asyncio's own order."""
     random.seed(f"global {seed}")
-    loop = VirtualLoop(seed)
+    loop = VirtualLoop(seed, order=order)
     world = World(loop, seed=seed, checked=checked)
 
     async def main() -> T:

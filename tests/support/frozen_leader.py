@@ -4,9 +4,9 @@ Run with the URL of a database; says what became of the transaction once it is l
 """
 
 import asyncio
-import os
 import signal
 import sys
+import threading
 from typing import Any
 
 from riverrun.drivers.operations import Operations
@@ -38,7 +38,7 @@ async def main(url: str) -> None:
 
 def insert_and_freeze(operations: Operations) -> Script[Any]:
     inserted = yield from operations.jobs.insert([a_job()])
-    os.kill(os.getpid(), signal.SIGSTOP)
+    signal.pthread_kill(threading.get_ident(), signal.SIGSTOP)  # this very thread stops here
     return inserted
 
 

@@ -1,6 +1,7 @@
 """What tests of the maintainer need: services that play a role, and an elector that leads when told to."""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -8,6 +9,7 @@ from typing import Any
 
 from riverrun.drivers.operations.leader import LeaderRow
 from riverrun.drivers.statement import Database
+from riverrun.model.errors import LifecycleError
 from riverrun.runtime.clock import Clock, SystemClock
 from riverrun.runtime.elector import Elector, LeadershipEvent, OnChange, Undo
 from riverrun.runtime.maintainer import Maintainer, MaintenanceState
@@ -28,7 +30,8 @@ class Role:
     """One maintenance service as a test wants it, and all that have played it.
 
     `starts` says how each start goes: "fine", "fail", "hang", "deaf" (ignores its cancellation), "late"
-    (so too, for 50 s); what comes after the last is as the last. It takes `end` seconds to stop.
+    (so too, for 50 s, and is ready then), "late fail", "meddle" (late, and then calls whatever it can);
+    what comes after the last is as the last. It takes `end` seconds to stop.
     """
 
     def __init__(self, name: str, *starts: str, end: float = 0.0) -> None:
@@ -68,7 +71,7 @@ class Actor(Service):
     async def run(self) -> None:
         starts, tries = self.role.starts, self.role.tries
         tries.append(self)
-        await misbehave(starts[min(len(tries), len(starts)) - 1])
+        await self._begin_as(starts[min(len(tries), len(starts)) - 1])
         self.ready()
         self.began = _now()
         self.scope.on_cancel(lambda _cause: self.die.set())
@@ -78,6 +81,18 @@ class Actor(Service):
         await sleep(self.role.end)
         self.causes.append(self.scope.cause)
         self.ended = _now()
+
+    async def _begin_as(self, mode: str) -> None:
+        if mode not in ("late fail", "meddle"):
+            await misbehave(mode)
+            return
+        await misbehave("late")
+        if mode == "late fail":
+            raise OSError("much too late")
+        self.ready()
+        for call in (self.stop, self.start, self.role.tries[-1].start):
+            with contextlib.suppress(LifecycleError):
+                await call()
 
 
 class Puppet(Elector):
@@ -124,6 +139,11 @@ class Stage:
         self.elector = Puppet(database, clock)
         self.maintainer = Maintainer(self.elector, services, clock, **more)
 
+    @classmethod
+    def of(cls, world: World, *roles: Role, **more: Any) -> "Stage":
+        database, clock = SimDatabase(world.network, "puppet"), SimClock(world.loop)
+        return cls(database, clock, [role.service for role in roles], **more)
+
     async def start(self) -> None:
         await self.maintainer.start()
         await self.elector.start()
@@ -149,8 +169,7 @@ class Stage:
 @asynccontextmanager
 async def staged(world: World, *roles: Role, **more: Any) -> AsyncIterator[Stage]:
     """In virtual time; stopped at the end."""
-    database, clock = SimDatabase(world.network, "puppet"), SimClock(world.loop)
-    stage = Stage(database, clock, [role.service for role in roles], **more)
+    stage = Stage.of(world, *roles, **more)
     await stage.start()
     try:
         yield stage

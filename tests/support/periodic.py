@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 from riverrun import Config, InsertOptions, JobRow
 from riverrun.client.asking import Asking
 from riverrun.client.inserting import Inserting
+from riverrun.drivers.operations import Operations
 from riverrun.drivers.statement import Database
 from riverrun.maintenance.periodic_job_enqueuer import PeriodicJobEnqueuer
 from riverrun.model.periodic import PeriodicJob
@@ -17,6 +18,8 @@ from riverrun.model.periodic_jobs import PeriodicJobs
 from riverrun.model.schedule import Schedule, every
 from riverrun.runtime.clock import ManualClock
 from riverrun.runtime.handle import DatabaseHandle
+from riverrun.runtime.term import LeadershipTerm
+from riverrun.runtime.term_handle import TermHandle
 from tests.support.maintenance import ids
 from tests.support.operations import get
 
@@ -40,26 +43,39 @@ def a_job(
     return PeriodicJob(schedule or every("15m"), constructor, options=options, **more)
 
 
+async def elected(
+    db: Database, leader_id: str, clock: ManualClock, *, epoch: int = 1, ttl: float = 15.0
+) -> LeadershipTerm:
+    """A term that the database has just given; this process trusts it until it is told otherwise."""
+    elect = Operations(db.dialect).leader.elect(leader_id, ttl=ttl, now=clock.now())
+    row = await db.transact(elect)
+    assert row is not None, f"{leader_id} was not elected"
+    return LeadershipTerm(epoch, leader_id, row.elected_at, trusted_until=1e9, clock=clock)
+
+
 class Term:
-    """An enqueuer and what is around it."""
+    """An enqueuer and what is around it; fenced if it is given the `term` of its leadership."""
 
     def __init__(
         self,
         db: Database,
         *jobs: PeriodicJob,
         clock: ManualClock | None = None,
+        term: LeadershipTerm | None = None,
+        registry: PeriodicJobs | None = None,
         start_hooks: Sequence[Any] = (),
         enqueuer: dict[str, Any] | None = None,
         **config: Any,
     ) -> None:
         self.db = db
         self.clock = clock or ManualClock(START)
-        self.jobs = PeriodicJobs(jobs)
+        self.jobs = PeriodicJobs(jobs) if registry is None else registry
         settings = Config(clock=self.clock, **config)
         asking = Asking(db, lambda: None)
         self.inserting = Inserting(settings, asking, settings.extensions(), lambda _queues: None)
+        handle = DatabaseHandle(db, asking.operations, self.clock)
         self.enqueuer = PeriodicJobEnqueuer(
-            DatabaseHandle(db, asking.operations, self.clock),
+            handle if term is None else TermHandle(db, asking.operations, self.clock, term),
             self.jobs,
             self.inserting,
             start_hooks,
@@ -71,6 +87,10 @@ class Term:
         """Start, and let it do what is due at once."""
         await self.enqueuer.start()
         await self.clock.sleeping()
+
+    async def stop(self) -> None:
+        await self.enqueuer.stop()
+        await self.inserting.close()
 
     async def advance(self, **units: float) -> None:
         """Move the clock, and let it do all that is due then."""
@@ -98,5 +118,4 @@ async def a_term(db: Database, *jobs: PeriodicJob, **settings: Any) -> AsyncIter
         await term.start()
         yield term
     finally:
-        await term.enqueuer.stop()
-        await term.inserting.close()
+        await term.stop()

@@ -15,6 +15,7 @@ from riverrun import (
     Job,
     JobRow,
     JobState,
+    Metric,
     QueueConfig,
     QueueRow,
     Snooze,
@@ -22,6 +23,8 @@ from riverrun import (
     Worker,
     Workers,
 )
+from riverrun.client.leadership_snapshot import Leader, LeadershipSnapshot
+from riverrun.model.leadership import LeadershipMetric, LeadershipSign
 
 workers = Workers()
 
@@ -109,6 +112,32 @@ async def looking(client: Client) -> None:
         async for event in events:
             assert_type(event, Event)
             assert_type(event.job, JobRow | None)
+
+
+async def leading(client: Client) -> None:
+    snapshot = client.leadership
+    assert_type(snapshot, LeadershipSnapshot)
+    assert_type(snapshot.is_leader, bool)
+    assert_type(snapshot.healthy, bool)
+    assert_type(snapshot.problems, tuple[str, ...])
+    assert_type(snapshot.services[0].last_error, str | None)
+    assert_type(snapshot.transitions[-1].tenure, timedelta)
+    assert_type(client.leader_eligible, bool)
+    client.leader_eligible = False
+    leader = await client.get_leader()
+    assert_type(leader, Leader | None)
+    if leader is not None:
+        await client.request_resign(leader_id=leader.leader_id, elected_at=leader.elected_at)
+    await client.request_resign()
+    client.leadership = snapshot  # type: ignore[misc]  # pyright: ignore[reportAttributeAccessIssue]
+    snapshot.epoch = 2  # type: ignore[misc]  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def emit(metric: Metric) -> None:
+    if isinstance(metric, LeadershipMetric):
+        assert_type(metric.name, LeadershipSign)
+        assert_type(metric.duration, timedelta | None)
+    assert_type(str(metric.name), str)
 
 
 async def running() -> None:

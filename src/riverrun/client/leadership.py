@@ -43,14 +43,14 @@ class Leadership:
         self._transitions: deque[LeadershipTransition] = deque(maxlen=REMEMBERED)
         self._elector: Elector | None = None
         self._maintainer: Maintainer | None = None
-        self._epoch = 0
+        self.epoch = 0
+        """The number of its latest term; it goes on through all starts."""
         self._was_maintaining = False
         self._maintained = 0.0
 
     def attach(self, elector: Elector, maintainer: Maintainer) -> None:
         """These are the parts of the start that follows."""
         self._elector, self._maintainer = elector, maintainer
-        self._epoch = 0
         self._was_maintaining, self._maintained = False, self._clock.monotonic()
         elector.eligible = self._wanted
         elector.subscribe(self._on_change)
@@ -91,7 +91,7 @@ class Leadership:
             state=Phase.STOPPED if elector is None else elector.phase,
             is_leader=elector is not None and elector.is_leader,
             eligible=self.eligible,
-            epoch=self._epoch,
+            epoch=self.epoch,
             term=None if term is None else _term_id(term),
             since=None if term is None else term.since,
             trusted_remaining=None if term is None else _seconds(max(term.remaining(), 0)),
@@ -108,7 +108,7 @@ class Leadership:
         )
 
     def _on_change(self, event: LeadershipEvent) -> None:
-        tenure, self._epoch = _seconds(event.tenure), event.term.epoch
+        tenure, self.epoch = _seconds(event.tenure), event.term.epoch
         self._transitions.append(
             LeadershipTransition(
                 is_leader=event.is_leader,

@@ -76,7 +76,7 @@ class LeadershipSnapshot(msgspec.Struct, frozen=True, kw_only=True):
     eligible: bool
     """Whether it may ever lead, as things are set."""
     epoch: int
-    """The number of its latest term since its start; 0 before the first."""
+    """The number of its latest term, counted through all its starts; 0 before the first."""
     term: LeadershipTermId | None
     """Its own term; None while it does not lead."""
     since: datetime | None

@@ -98,6 +98,8 @@ class WorkerHalf:
         self.producers = Producers(served.names, self._producer)
         served.attach(self.producers)
         self._completer.on_room = self.producers.wake_all
+        self.elector: Elector | None = None
+        self.maintainer: Maintainer | None = None
         maintenance = MaintenanceHalf(
             config,
             self._db,
@@ -107,18 +109,8 @@ class WorkerHalf:
                 db, periodic_jobs, inserting, extensions.periodic_jobs_start
             ),
         )
-        self.elector: Elector | None = None
-        self.maintainer: Maintainer | None = None
         if not config.leader_election_disabled:
-            self.elector = self._elector(leadership)
-            self.maintainer = Maintainer(
-                self.elector,
-                maintenance.services(),
-                config.clock,
-                isolate=config.isolate_start_failures,
-                observe=leadership.observe,
-            )
-            leadership.attach(self.elector, self.maintainer)
+            self._take_part(leadership, maintenance)
 
     def _kind_policy(self) -> WorkersKindPolicy:
         config = self._config
@@ -260,16 +252,25 @@ class WorkerHalf:
             metrics=self._metrics,
         )
 
-    def _elector(self, leadership: Leadership) -> Elector:
+    def _take_part(self, leadership: Leadership, maintenance: MaintenanceHalf) -> None:
+        """Make what seeks leadership, and what maintains while it has it."""
         config = self._config
-        summons = Summons(config.id, config.clock, self._notifier)
-        return Elector(
+        self.elector = Elector(
             config.id,
             self._db.database,
             config.clock,
-            summons=summons,
+            summons=Summons(config.id, config.clock, self._notifier),
+            epoch=leadership.epoch,
             observe=leadership.observe,
         )
+        self.maintainer = Maintainer(
+            self.elector,
+            maintenance.services(),
+            config.clock,
+            isolate=config.isolate_start_failures,
+            observe=leadership.observe,
+        )
+        leadership.attach(self.elector, self.maintainer)
 
 
 async def _wait_for_one(services: list[Service]) -> list[Service]:

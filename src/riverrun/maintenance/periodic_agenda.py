@@ -71,12 +71,12 @@ class Firing:
 class Agenda:
     """When each job is due next, during one term. Knows no clock: every method is told the time.
 
-    `started` has the keys of the jobs that have run on start already. Once `durable`, jobs with ids
-    wait for their rows.
+    `started` has the keys of the jobs that have run on start already. If `durable`, jobs with ids wait
+    for their rows, until it is known that there are none.
     """
 
-    def __init__(self, started: set[str] | None = None) -> None:
-        self.durable = False
+    def __init__(self, started: set[str] | None = None, *, durable: bool = False) -> None:
+        self.durable = durable
         self._started = set[str]() if started is None else started
         self._entries: dict[PeriodicJobHandle, _Entry] = {}
 

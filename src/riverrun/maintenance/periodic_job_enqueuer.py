@@ -102,7 +102,7 @@ class PeriodicJobEnqueuer(PeriodicService):
         return super().quarantined + (self._threads.busy if self._threads is not None else 0)
 
     def _begin(self) -> None:
-        self._agenda = Agenda(self._jobs.started_in(self._db.epoch))
+        self._agenda = Agenda(self._jobs.started_in(self._db.term_or_none), durable=True)
         self._rows = PeriodicRows(self._db, self._agenda, random=self._draw)
         self._version: int | None = None
 

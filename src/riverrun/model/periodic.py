@@ -28,7 +28,10 @@ class PeriodicJob:
       all of whose fields have defaults will do. It runs on the event loop, so it must be quick. If it
       raises, that is logged and nothing is inserted this time.
     - `id`: a name for the job, fewer than 128 bytes, by the rule for kinds. It is written to the
-      metadata of what is inserted, and lets the job be removed by name. No two jobs share one.
+      metadata of what is inserted, and lets the job be removed by name. No two jobs share one. With an
+      id each time happens once, whoever leads: the database keeps when the job is due next, and times
+      at which nobody led are made up for (of those older than a day, the first). Without one, times are
+      counted anew whenever a client begins to lead.
     - `run_on_start`: insert it also whenever a client begins to lead.
     - `options`: insert options of every job; those that the constructor returns win over them.
 

@@ -10,10 +10,11 @@ before they run again. A hook that is still running when its start is over can c
 """
 
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from threading import RLock
 from typing import NewType
+from weakref import WeakKeyDictionary
 
 from riverrun.model.errors import ConfigurationError, LifecycleError
 from riverrun.model.periodic import PeriodicJob
@@ -56,7 +57,7 @@ class PeriodicJobs:
         self._lock = RLock()
         self._watchers: dict[object, Callable[[], None]] = {}
         self._from_hooks: list[PeriodicJobHandle] = []
-        self._started: tuple[int, set[str]] = (0, set())
+        self._started = WeakKeyDictionary[object, set[str]]()
         self.add_many(jobs)
 
     def __len__(self) -> int:
@@ -103,14 +104,12 @@ class PeriodicJobs:
         with self._lock:
             self.remove_many(list(self._jobs))
 
-    def started_in(self, epoch: int) -> set[str]:
+    def started_in(self, term: object | None) -> set[str]:
         """What has run on start in this term, by keys of whoever inserts, who also adds to it.
 
         So a start of the inserting that fails or is repeated within a term runs nothing twice.
         """
-        if epoch > self._started[0]:
-            self._started = (epoch, set())
-        return self._started[1] if epoch == self._started[0] else set()
+        return set() if term is None else self._started.setdefault(term, set())
 
     def watch(self, added: Callable[[], None]) -> Callable[[], None]:
         """Have `added` called, on whatever thread, after jobs were added; returns how to end that."""
@@ -140,7 +139,8 @@ class PeriodicJobs:
             raise
         finally:
             stage.is_over = True
-            _stage.reset(token)
+            with suppress(ValueError):  # a task left behind may be thrown away from elsewhere
+                _stage.reset(token)
 
     def _undo(self, stage: _Stage) -> None:
         with self._lock:

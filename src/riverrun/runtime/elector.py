@@ -66,7 +66,8 @@ class Elector(Service):
     """Holds or seeks leadership while it runs.
 
     `database` should be a way to the database that nobody else can use up. `drain_timeout` is how many
-    seconds the work of a term may take to end before the row is given up all the same.
+    seconds the work of a term may take to end before the row is given up all the same. `epoch` is the
+    number of the last term that this process had before.
     """
 
     def __init__(
@@ -78,6 +79,7 @@ class Elector(Service):
         summons: Summons | None = None,
         options: ElectorOptions | None = None,
         drain_timeout: float = LONGEST_DRAIN,
+        epoch: int = 0,
         draw: Callable[[float, float], float] = random.uniform,
         observe: Observe = unobserved,
     ) -> None:
@@ -97,7 +99,7 @@ class Elector(Service):
         self._drain_timeout = drain_timeout
         self._draw = draw
         self._observe = observe
-        self._epoch = 0
+        self._epoch = epoch
         self._term: LeadershipTerm | None = None
         self._not_before = float("-inf")
         self._abstention = 0.0

@@ -25,9 +25,9 @@ class DatabaseHandle:
         return self.clock.now_or_none()
 
     @property
-    def epoch(self) -> int:
-        """The term of leadership in which is asked; 0 outside of any."""
-        return 0
+    def term_or_none(self) -> object | None:
+        """The term of leadership in which is asked, as a key; None outside of any."""
+        return None
 
     async def run(self, statement: Statement[T]) -> T:
         """Ask one question."""

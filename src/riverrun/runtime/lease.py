@@ -82,7 +82,7 @@ class Lease:
         self._options = options
         self._observe = observe
         self._candidate: LeaderRow | None = None
-        self._left: set[asyncio.Task[Any]] = set()
+        self._asked: set[asyncio.Task[Any]] = set()
 
     async def close(self) -> None:
         """Let the connection go that is for this alone."""
@@ -190,11 +190,12 @@ class Lease:
     async def _within(self, seconds: float, ask: Callable[[], Awaitable[T]]) -> T:
         """The answer, if it comes in that time; raises `DatabaseError` for anything else."""
         task = asyncio.ensure_future(self._connected(ask))
+        self._asked.add(task)
+        task.add_done_callback(self._forget)
         try:
             await asyncio.wait({task}, timeout=max(seconds, 0))
         finally:
-            if not task.done():
-                self._leave(task)
+            task.cancel()  # without effect if it has ended
         if not task.done():
             raise DatabaseUnavailableError(f"no answer about leadership within {seconds:.3g} s")
         if task.cancelled():
@@ -208,14 +209,9 @@ class Lease:
             await self._database.open()
         return await ask()
 
-    def _leave(self, task: asyncio.Task[Any]) -> None:
-        """Cancel it, and look at what becomes of it only so that nobody complains."""
-        task.cancel()
-        self._left.add(task)
-        task.add_done_callback(self._forget)
-
     def _forget(self, task: asyncio.Task[Any]) -> None:
-        self._left.discard(task)
+        """Look at what became of it, since nobody else may: then asyncio does not complain."""
+        self._asked.discard(task)
         if not task.cancelled():
             task.exception()
 

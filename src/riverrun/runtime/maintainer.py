@@ -172,7 +172,7 @@ class Maintainer(Service):
 
     async def _judge(self, tenure: Tenure) -> None:
         """Forget older failures once all has run for a minute; yield when that does not come."""
-        while not tenure.term.over:
+        while not tenure.stopping.is_set():
             now = self._clock.monotonic()
             until_yield = tenure.began + YIELD_AFTER - now
             if tenure.healthy_since + STEADY <= now:
@@ -180,11 +180,11 @@ class Maintainer(Service):
             elif self.failed_terms >= PATIENCE and not tenure.healthy and until_yield <= 0:
                 self._elector.resign(tenure.term, Reason.YIELDED, abstain=FIRST_ABSTENTION)
             pause = min(until_yield, LOOK_EVERY) if until_yield > 0 else LOOK_EVERY
-            await self._clock.wait_for_event(tenure.term.scope.event, pause)
+            await self._clock.wait_for_event(tenure.stopping, pause)
 
     async def _retire(self) -> None:
         """End the tenure; bounded, since what ignores its cancellation is left behind."""
-        tenure, self.tenure = self.tenure, None
+        tenure = self.tenure
         if tenure is None:
             return
         try:
@@ -192,6 +192,7 @@ class Maintainer(Service):
         except Exception:
             logger.exception("%s did not end well", tenure.name)
         finally:
+            self.tenure = None
             tenure.let_go()
             self._failures = {upkeep.name: upkeep.health.failures for upkeep in tenure.upkeeps}
             self._retired.append(tenure)

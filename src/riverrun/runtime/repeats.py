@@ -9,14 +9,14 @@ FORGOTTEN_AFTER = 3600.0
 """Seconds without it after which a failure counts as new."""
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Repeat:
     """One failure; its text says how often it has come, nothing the first time."""
 
     error: str
+    count: int
     since: datetime
-    count: int = 0
-    seen: float = 0.0
+    seen: float
 
     @property
     def is_new(self) -> bool:
@@ -35,12 +35,13 @@ class Repeats:
 
     def note(self, name: str, error: str) -> Repeat:
         """It has failed with this; the same failure as before is counted on."""
-        now = self._clock.monotonic()
-        last = self._last.get(name)
+        now, last = self._clock.monotonic(), self._last.get(name)
         if last is None or last.error != error or now - last.seen > FORGOTTEN_AFTER:
-            last = self._last[name] = Repeat(error, self._clock.now())
-        last.count, last.seen = last.count + 1, now
-        return last
+            repeat = Repeat(error, 1, self._clock.now(), now)
+        else:
+            repeat = Repeat(error, last.count + 1, last.since, now)
+        self._last[name] = repeat
+        return repeat
 
 
 def is_milestone(count: int) -> bool:

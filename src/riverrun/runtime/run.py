@@ -198,8 +198,10 @@ class Run:
         self._later(pause, lambda: self._press(times + 1))
 
     def _abandon(self) -> None:
-        names = ", ".join(sorted(task.get_name() for task in self._tasks))
-        logger.error("%s ended without tasks that ignore cancellation: %s", self.name, names)
+        """Go on without them; what is left then are inner runs, which see to their own end."""
+        if self._tasks:
+            names = ", ".join(sorted(task.get_name() for task in self._tasks))
+            logger.error("%s ended without tasks that ignore cancellation: %s", self.name, names)
         self._abandoned |= self._tasks
         self._tasks.clear()
         self._end_if_over()

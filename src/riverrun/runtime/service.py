@@ -39,7 +39,7 @@ from collections.abc import Callable, Coroutine
 from random import random as _random
 from typing import Any, TypeVar
 
-from riverrun.model.errors import LifecycleError
+from riverrun.model.errors import LeadershipLostError, LifecycleError
 from riverrun.runtime.backoff import backoff
 from riverrun.runtime.clock import Clock
 from riverrun.runtime.run import Run, ServiceState, ServiceStopped, StopFromWithin
@@ -128,6 +128,8 @@ class Service(ABC):
             await run.stopped.wait()
             _refuse_cancelled(scope, self.name)
         if run is None:
+            if (stale := self.__callers_run()) is not None and stale.is_around_caller():
+                raise LifecycleError(f"{self.name} cannot be started by a part left of itself")
             return await self.__bring_up(self.__begin(scope))
         if run.state is ServiceState.STARTING:
             self.__refuse_inside(run)
@@ -332,7 +334,10 @@ class PeriodicService(Service):
         pause = self.retry_after * backoff(
             self.failures, reset=None, cap=LONGEST_RETRY, random=self.__random
         )
-        if self.failures == 1:
+        if isinstance(error, LeadershipLostError):
+            level = logging.INFO if self.failures == 1 else logging.DEBUG
+            logger.log(level, "%s: %s", self.name, error)
+        elif self.failures == 1:
             logger.error("%s: round failed, next in %.1f s", self.name, pause, exc_info=error)
         else:
             logger.error(

@@ -23,8 +23,8 @@ class TermHandle(DatabaseHandle):
     term: LeadershipTerm
 
     @property
-    def epoch(self) -> int:
-        return self.term.epoch
+    def term_or_none(self) -> object | None:
+        return self.term
 
     async def run(self, statement: Statement[T]) -> T:
         return await self.database.run(self._trusted(statement))

@@ -256,9 +256,11 @@ class Upkeep(Service):
         service, self.service = self.service, None
         if service is None:
             return
-        await service.stop(cause)
+        self._left = [each for each in self._left if each.quarantined] + [service]
+        await service.stop(
+            cause
+        )  # we may be cancelled meanwhile, and it is left behind all the same
         if service.quarantined:
-            self._left.append(service)
             self._tell(LeadershipSign.QUARANTINED, count=service.quarantined)
 
     def _tell(self, sign: LeadershipSign, **more: Any) -> None:
