@@ -40,19 +40,28 @@ def the_job(db: Database, term: LeadershipTerm) -> "asyncio.Future[object]":
 async def test_S_045_what_a_stopped_leader_was_about_to_commit_is_not_committed(
     db: Database, database_url: str
 ) -> None:
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "tests.support.frozen_leader", database_url),
-        stdout=asyncio.subprocess.PIPE,
-    )
-    await asyncio.to_thread(os.waitid, os.P_PID, process.pid, os.WSTOPPED | os.WNOWAIT)
-    async with electing(db, "next", BRIEF) as successor:
+    async with frozen_leader(database_url) as process, electing(db, "next", BRIEF) as successor:
         await until(lambda: lease_is_over(db))
         process.send_signal(signal.SIGCONT)
-        assert process.stdout is not None
-        assert (await process.stdout.readline()).decode().strip() in ("fenced", "cut off")
+        said, _ = await process.communicate()
+        assert said.decode().strip() in ("fenced", "cut off")
         await the_job(db, await successor.gains())
         assert len(await ids(db)) == 1
-    await process.wait()
+
+
+@asynccontextmanager
+async def frozen_leader(url: str) -> AsyncIterator[asyncio.subprocess.Process]:
+    """A leader that has been stopped in the middle of a transaction."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "tests.support.frozen_leader", url), stdout=asyncio.subprocess.PIPE
+    )
+    await asyncio.to_thread(os.waitid, os.P_PID, process.pid, os.WSTOPPED | os.WNOWAIT)
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.communicate()
 
 
 async def lease_is_over(db: Database) -> bool:

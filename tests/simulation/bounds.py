@@ -137,8 +137,12 @@ async def loss_while_a_hook_hangs(world: World) -> float:
     assert tenure is not None
     client.elector.eligible = False
     return await world.until(
-        lambda: client.maintainer.maintenance == "draining"
-        and all(upkeep.state is ServiceState.STOPPING for upkeep in tenure.upkeeps if upkeep.service),
+        lambda: (
+            client.maintainer.maintenance == "draining"
+            and all(
+                upkeep.state is ServiceState.STOPPING for upkeep in tenure.upkeeps if upkeep.service
+            )
+        ),
         within=5.0,
     )
 
@@ -166,7 +170,11 @@ async def terms_under_permanent_failure(world: World) -> float:
         await client.start()
     await world.sleep(1800)
     began = [[e.at.timestamp() for e in c.events if e.is_leader] for c in clients]
-    gaps = [(later - early) / 2 for times in began for early, later in zip(times, times[2:], strict=False)]
+    gaps = [
+        (later - early) / 2
+        for times in began
+        for early, later in zip(times, times[2:], strict=False)
+    ]
     return 1 / min(gaps) if gaps else 0.0
 
 
@@ -177,7 +185,9 @@ BOUNDS = (
     Bound("L-3 the database comes back", 8.8 + OP, outage),
     Bound("L-4 from winning to maintaining", 1.0, start),
     Bound("L-5 failing beside healthy", ATTEMPTS + 0.05 + OP, failing_beside_healthy),
-    Bound("L-5 the same without a notifier", ATTEMPTS + POLL + OP, failing_beside_healthy_by_polling),
+    Bound(
+        "L-5 the same without a notifier", ATTEMPTS + POLL + OP, failing_beside_healthy_by_polling
+    ),
     Bound("L-5 hanging beside healthy", 3 * 30 + ATTEMPTS + 0.05 + OP, hanging_beside_healthy),
     Bound("L-5 deaf beside healthy", 3 * 38 + ATTEMPTS + 0.05 + OP, deaf_beside_healthy),
     Bound("L-6 all failing, then repaired", 71.0, repaired),

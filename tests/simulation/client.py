@@ -1,10 +1,10 @@
 """A simulated client: the real elector, maintainer and services over the model's database.
 
-    client = world.client("a")                  # a healthy one; see `SimClient` for the options
-    await client.start(); await client.stop()
-    client.leads, client.maintains              # trusted now; every service runs
-    client.elector, client.maintainer           # the real ones of this start
-    client.suspend(30); client.stall(20); client.kill()
+client = world.client("a")                  # a healthy one; see `SimClient` for the options
+await client.start(); await client.stop()
+client.leads, client.maintains              # trusted now; every service runs
+client.elector, client.maintainer           # the real ones of this start
+client.suspend(30); client.stall(20); client.kill()
 """
 
 import asyncio
@@ -67,7 +67,9 @@ class SimClient:
     ) -> None:
         self.name = name
         self.client_id = client_id or name
-        self.clock = SimClock(world.loop, rate=rate, wall=wall, boot=world.network.random.uniform(0, 1e6))
+        self.clock = SimClock(
+            world.loop, rate=rate, wall=wall, boot=world.network.random.uniform(0, 1e6)
+        )
         self.database = SimDatabase(world.network, name)
         self.periodic_jobs = PeriodicJobs([PeriodicJob(every(PERIOD), dict, id="every-10s")])
         self.plugin = Plugin()
@@ -75,6 +77,10 @@ class SimClient:
         self.hook = Hook(self.periodic_jobs)
         self.events: list[LeadershipEvent] = []
         self.terms: list[LeadershipTerm] = []
+        self.ended: dict[LeadershipTerm, float] = {}
+        """When, in true time, each term was said to be over."""
+        self.thawed = float("-inf")
+        """When it was last let go on after having been frozen."""
         self._epochs: list[tuple[str, int]] = []
         self.state = "down"
         """`down`, `starting`, `up` or `stopping`."""
@@ -120,10 +126,12 @@ class SimClient:
 
     def suspend(self, seconds: float) -> None:
         """Its machine sleeps: the boot clock goes on, and its timers come so much later."""
+        self.thawed = self._world.loop.time() + seconds
         self._world.loop.freeze(self._owner, seconds, suspended=True)
 
     def stall(self, seconds: float) -> None:
         """Its event loop is blocked, or it gets SIGSTOP: all that is due comes afterwards."""
+        self.thawed = self._world.loop.time() + seconds
         self._world.loop.freeze(self._owner, seconds)
 
     async def within(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
@@ -221,7 +229,9 @@ class SimClient:
 
     def _on_event(self, event: LeadershipEvent) -> None:
         self.events.append(event)
-        if event.is_leader:
+        if not event.is_leader:
+            self.ended[event.term] = self._world.loop.time()
+        else:
             self.terms.append(event.term)
             self._epochs.append((self._owner, event.term.epoch))
             self._world.began(self, event.term)

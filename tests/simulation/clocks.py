@@ -1,8 +1,8 @@
 """Clocks of one simulated client: they go with the loop's virtual time, each in its own way.
 
-    clock = SimClock(loop, rate=1.03, wall=3600.0)
-    clock.monotonic()      # the boot clock: counts suspended time too, a little fast by `rate`
-    clock.now()            # time of day: `step(seconds)` sets it, as NTP would; nothing else sees that
+clock = SimClock(loop, rate=1.03, wall=3600.0)
+clock.monotonic()      # the boot clock: counts suspended time too, a little fast by `rate`
+clock.now()            # time of day: `step(seconds)` sets it, as NTP would; nothing else sees that
 """
 
 import asyncio

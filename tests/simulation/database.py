@@ -44,7 +44,7 @@ class Network:
         self.loop = loop
         self.server = server
         self.faults = faults
-        self.random = random.Random(f"network {seed}")
+        self.random = random.Random(f"network {seed}")  # noqa: S311
         self.listeners: list[SimListener] = []
         self.on_statement: Callable[[Session, str], None] = lambda *_: None
         """Called with the session and the name before each statement is sent."""
@@ -187,13 +187,32 @@ class SimDatabase:
         network = self._network
         network.on_statement(session, name)
         fault = network.faults.take(self._client, name)
-        extra = 0.0
-        if fault is not None and fault.do not in (Do.LATE, Do.LOSE_REPLY):
+        late = 0.0
+        if fault is not None and fault.do is Do.LATE:
+            late, session.is_late = fault.seconds, True
+        elif fault is not None and fault.do is not Do.LOSE_REPLY:
             await self._ask_faulty(fault, session, name)
-        elif fault is not None and fault.do is Do.LATE:
-            extra, session.is_late = fault.seconds, True
+        answer = await self._exchange(session, name, params, timeout, late)
+        if fault is not None and fault.do is Do.LOSE_REPLY:
+            network.server.kill(session)
+            error = OutcomeUnknownError if alone else DatabaseUnavailableError
+            raise error(f"the connection broke during {name}")
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    async def _exchange(
+        self,
+        session: Session,
+        name: str,
+        params: Mapping[str, Any],
+        timeout: float,  # noqa: ASYNC109
+        late: float,
+    ) -> Rows | Exception:
+        """Send it, and wait for the answer."""
+        network = self._network
         reply: asyncio.Future[Rows | Exception] = network.loop.create_future()
-        delay = network.latency() + extra
+        delay = network.latency() + late
         session.arrives, session.answered = network.loop.time() + delay, False
         network.later(delay, self._arrive, session, name, params, reply)
         try:
@@ -205,19 +224,11 @@ class SimDatabase:
             session.answered = reply.done()
         if not reply.done():
             await self._settle(session, reply)
-            raise StatementTimeoutError(f"{name}: no answer within {timeout:g} s")
-        answer = reply.result()
-        if fault is not None and fault.do is Do.LOSE_REPLY:
-            network.server.kill(session)
-            error = OutcomeUnknownError if alone else DatabaseUnavailableError
-            raise error(f"the connection broke during {name}")
-        if isinstance(answer, Exception):
-            raise answer
-        return answer
+            error = OutcomeUnknownError if name == "commit" else StatementTimeoutError
+            raise error(f"{name}: no answer within {timeout:g} s")
+        return reply.result()
 
-    async def _settle(
-        self, session: Session, reply: "asyncio.Future[Rows | Exception]"
-    ) -> None:
+    async def _settle(self, session: Session, reply: "asyncio.Future[Rows | Exception]") -> None:
         """Ask the server to stop, and give it a second to say that it has."""
         if not self._network.is_cut(self._client):
             on_its_way = max(session.arrives - self._network.loop.time(), 0.0)

@@ -9,6 +9,7 @@ it has given up (W-02), gives up by a broadcast to whoever leads (W-03), and not
 """
 
 import asyncio
+import contextlib
 import contextvars
 import json
 import random
@@ -92,8 +93,8 @@ class GoClient:
             errors = 0
             if row is not None:
                 await self._lead(row, started)
-            elif await self._rest(INTERVAL + random.random()):
-                await sleep(0.05 * random.random())
+            elif await self._rest(INTERVAL + random.random()):  # noqa: S311
+                await sleep(0.05 * random.random())  # noqa: S311
 
     async def _lead(self, row: LeaderRow, started: float) -> None:
         self._asked = False
@@ -197,10 +198,8 @@ class GoClient:
         self.maintains = True
         jobs = Operations(DIALECT).jobs
         while True:
-            try:
+            with contextlib.suppress(DatabaseError):
                 await self._database.transact(jobs.schedule(1000))
-            except DatabaseError:
-                pass
             await sleep(5.0)
 
     def _end_maintenance(self) -> None:

@@ -1,9 +1,9 @@
 """Maintenance as a user might add it: services and start hooks that do whatever they like.
 
-    client.plugin.prepare = "fail"      # fine, fail, hang, deaf (ignores its cancellation), late
-    client.plugin.rounds = "hang"       # fine, raise, hang, deaf, die (its task ends), cancelled, block
-    client.plugin.end = 8.0             # seconds that it takes to stop
-    client.hook.mode = "fail"           # fine, fail, hang, deaf, late
+client.plugin.prepare = "fail"      # fine, fail, hang, deaf (ignores its cancellation), late
+client.plugin.rounds = "hang"       # fine, raise, hang, deaf, die (its task ends), cancelled, block
+client.plugin.end = 8.0             # seconds that it takes to stop
+client.hook.mode = "fail"           # fine, fail, hang, deaf, late
 """
 
 import asyncio
@@ -87,7 +87,12 @@ class Probe(PeriodicService):
 
     def _remember(self, cause: Cause) -> None:
         self.cause = cause
-        if self.plugin.alone and cause.is_stop and self in self.plugin.probes and not self.db.term.over:
+        if (
+            self.plugin.alone
+            and cause.is_stop
+            and self in self.plugin.probes
+            and not self.db.term.over
+        ):
             self.plugin.broken.append(f"{self.db.term} was stopped though it goes on (I-6)")
 
 

@@ -16,17 +16,23 @@ from riverrun.runtime.service import Service, ServiceState
 from riverrun.runtime.term import LeadershipTerm
 from riverrun.runtime.upkeep import Upkeep, UpkeepState
 from tests.simulation.client import SimClient
-from tests.simulation.loop import VirtualLoop
 from tests.simulation.database import Network
+from tests.simulation.loop import VirtualLoop
 from tests.simulation.server import Change, Server, Session
 
 TRUST = 14.0
 LEASE = 15.0
+DRAIN = 18.0
+"""Seconds for which the work of a term may end at the least, on the fastest clock."""
+LATE = 1.2
+"""Seconds after which a leader whose trust is over must have said so."""
 LOOK_EVERY = 16
 UNCHECKED = ("begin", "commit", "rollback", "select", "limit_transaction")
 MAINTENANCE = ("schedule_jobs", "insert_periodic", "plugin")
-LONGEST_START = 45.0
-"""Seconds for one service's first try: its time limit, and until what ignores it is left behind."""
+LONGEST_START = 70.0
+"""Seconds for one service's first try: its time limit, until what ignores it is left behind, and, where
+services are one, until those that had started already have ended.
+"""
 LONGEST_END = 30.0
 """Seconds until a service of which a part has died is over, whatever the rest of it does."""
 SOON = 1.0
@@ -79,13 +85,17 @@ class Invariants:
                 if client.running and not client.frozen:
                     self._look_at_state(client)
         if self.broken:
-            raise Violation(f"at {world.loop.time():.4f} s, step {world.loop.steps}: {self.broken[0]}")
+            raise Violation(
+                f"at {world.loop.time():.4f} s, step {world.loop.steps}: {self.broken[0]}"
+            )
 
     def look_at_end(self) -> None:
         """When every client was told to stop, and long enough has passed."""
         for client in self.world.clients.values():
             self._look_at_what_is_left(client)
-        problems = [problem for problem in self.world.loop.problems if "destroyed" not in str(problem)]
+        problems = [
+            problem for problem in self.world.loop.problems if "destroyed" not in str(problem)
+        ]
         if problems:
             self._fail("I-8", f"asyncio complained: {problems[0]}")
         if self.broken:
@@ -119,7 +129,7 @@ class Invariants:
             return
         if name in ("elect_leader", "reelect_leader"):
             self._asked[session.client] = client.clock.monotonic()
-        session.began = term = self._term_of_caller()
+        session.term = term = self._term_of_caller()
         if term is not None and not term.is_trusted() and name not in UNCHECKED:
             self._fail("I-4", f"{name} begins in {term}, which is over")
 
@@ -131,7 +141,7 @@ class Invariants:
         return None
 
     def _on_execute(self, session: Session, name: str) -> None:
-        term = session.began
+        term = session.term
         if name not in MAINTENANCE or not isinstance(term, LeadershipTerm) or session.is_late:
             return
         key = (term.leader_id, _at(term))
@@ -141,31 +151,36 @@ class Invariants:
             self._fail("I-10", f"{name} of {term} is executed when another leads")
 
     def _on_change(self, change: Change) -> None:
-        client = self.world.clients.get(change.client)
         if change.what == "lost":
             self._row_lost_until = self.world.loop.time() + LEASE
-        if client is None:
-            if change.what == "elected":
-                self._elections.append(change.term)
-            return
+        if change.what == "elected":
+            self._elections.append(change.term)
+        client = self.world.clients.get(change.client)
+        if client is not None:
+            self._on_change_by(client, change)
+
+    def _on_change_by(self, client: SimClient, change: Change) -> None:
         won = self._won.setdefault(change.client, set())
         if change.what == "elected":
             won.add(change.term[1])
-            self._elections.append(change.term)
-        if change.what in ("renewed", "resigned") and change.term[1] not in won:
+        elif change.what in ("renewed", "resigned") and change.term[1] not in won:
             self._fail("I-5", f"{client.name} {change.what} {change.term}, which it never won")
         if change.what in ("elected", "renewed"):
             self._confirmed[change.term[1]] = self._asked.get(change.client, float("-inf"))
-        if change.what == "resigned":
+        elif change.what == "resigned":
             self._look_at_resignation(client, change)
-        if change.what == "fenced":
+        elif change.what == "fenced":
             self._look_at_effect(change)
 
     def _look_at_resignation(self, client: SimClient, change: Change) -> None:
         """Its work may still go on only where its time to end was used up."""
         for term in client.terms:
-            if _at(term) == change.term[1] and not term.free.is_set():
-                self._unfinished.add(change.term)
+            if _at(term) != change.term[1] or term.free.is_set():
+                continue
+            self._unfinished.add(change.term)
+            took = self.world.loop.time() - client.ended.get(term, float("-inf"))
+            if term.reason is not None and term.reason.is_voluntary and took < DRAIN:
+                self._fail("I-10", f"{term} is given up while its work goes on")
 
     def _look_at_effect(self, change: Change) -> None:
         row = self.world.server.leader
@@ -193,8 +208,16 @@ class Invariants:
                 self._fail("I-8", f"{service.name} has stopped and never started")
         self._look_at_messages()
         self._look_at_registry(client)
+        term = client.elector.term
+        is_late = term is not None and not term.is_trusted()
+        if self._lasts((client.name, "late"), is_late, LATE) and not self._was_frozen(client):
+            self._fail("I-3", f"{term} is not trusted any more, and nobody was told")
         if client.leads:
             self._look_at_maintenance(client)
+
+    def _was_frozen(self, client: SimClient) -> bool:
+        """Within the last moments: it must be given time to notice."""
+        return self.world.loop.time() - client.thawed < LATE
 
     def _look_at_maintenance(self, client: SimClient) -> None:
         term, tenure = client.elector.term, client.maintainer.tenure

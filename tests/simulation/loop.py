@@ -86,9 +86,7 @@ class VirtualLoop(asyncio.AbstractEventLoop):
     def alive(self, owner: str) -> list[VirtualTask]:
         """Tasks of `owner` that have not ended."""
         return [
-            task
-            for task in sorted(self.tasks, key=hash)
-            if not task.done() and task.owner == owner
+            task for task in sorted(self.tasks, key=hash) if not task.done() and task.owner == owner
         ]
 
     def stacks(self) -> str:

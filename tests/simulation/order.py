@@ -55,7 +55,7 @@ class RandomOrder:
     """
 
     def __init__(self, seed: int) -> None:
-        self._random = random.Random(f"order {seed}")
+        self._random = random.Random(f"order {seed}")  # noqa: S311
         self._has_priorities = self._random.random() < 0.5
         self._changes = {self._random.randrange(1, 20_000) for _ in range(CHANGE_POINTS)}
 
@@ -94,7 +94,7 @@ class Choices:
     def priority(self) -> float:
         return 0.0
 
-    def choose(self, _ready: list[Entry], candidates: list[int], step: int) -> int:
+    def choose(self, ready: list[Entry], candidates: list[int], step: int) -> int:
         counts = self._first is not None and step >= self._first
         if not counts or len(candidates) == 1 or len(self.widths) == self._depth:
             return candidates[0]

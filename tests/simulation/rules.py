@@ -6,12 +6,12 @@ At the end all faults are mended, and within a bound there has to be maintenance
 and nothing of them may be left.
 """
 
+import asyncio
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.simulation.client import SimClient
 from tests.simulation.faults import Do
 from tests.simulation.world import World
 
@@ -48,14 +48,17 @@ class Plan:
 
     def __str__(self) -> str:
         lines = [f"seed {self.seed}: {list(self.clients)}{' and a Go client' if self.go else ''}"]
-        lines += [f"  {i:3} after {r.pause:7.3f} s {r.do}{r.args}" for i, r in enumerate(self.rules)]
+        lines += [
+            f"  {i:3} after {r.pause:7.3f} s {r.do}{r.args}" for i, r in enumerate(self.rules)
+        ]
         return "\n".join(lines)
 
 
 def draw_plan(seed: int) -> Plan:
-    draw = random.Random(f"plan {seed}")
-    clients = tuple(_draw_client(draw, name) for name in NAMES[: draw.choice((1, 2, 2, 3))])
-    names = [client["name"] for client in clients]
+    draw = random.Random(f"plan {seed}")  # noqa: S311
+    shared = "same" if draw.random() < 0.1 else None
+    names = NAMES[: draw.choice((1, 2, 2, 3))]
+    clients = tuple({**_draw_client(draw, name), "client_id": shared} for name in names)
     rules = tuple(_draw_rule(draw, names) for _ in range(draw.randrange(3, 16)))
     return Plan(seed, clients, draw.random() < 0.15, rules)
 
@@ -70,7 +73,7 @@ def _draw_client(draw: random.Random, name: str) -> dict[str, Any]:
     }
 
 
-def _draw_rule(draw: random.Random, names: list[str]) -> Rule:
+def _draw_rule(draw: random.Random, names: tuple[str, ...]) -> Rule:
     pause = draw.choice((draw.uniform(0, 0.2), draw.uniform(0, 6), draw.uniform(0, 25)))
     name = draw.choice(names)
     rules: list[tuple[str, tuple[Any, ...]]] = [
@@ -87,7 +90,7 @@ def _draw_rule(draw: random.Random, names: list[str]) -> Rule:
         ("crash_database", (draw.choice((0.0, draw.uniform(0, 30))),)),
         ("demote", (draw.uniform(0.1, 10),)),
         ("request_resign", (draw.choice(("", "", *names, "nobody")),)),
-        ("resign_at_once", (name,)),
+        ("lose_row", (name,)),
         ("set_eligible", (name, draw.random() < 0.6)),
         ("set_hook", (name, draw.choice(("fine", "fine", "fail", "hang", "deaf", "late")))),
         ("set_prepare", (name, draw.choice(("fine", "fine", "fail", "hang", "deaf", "late")))),
@@ -161,8 +164,8 @@ class Rules:
     def request_resign(self, leader_id: str) -> None:
         self.world.request_resign(leader_id)
 
-    def resign_at_once(self, name: str) -> None:
-        """The row goes, as if another client had taken it away."""
+    def lose_row(self, _name: str) -> None:
+        """The row goes, deleted by hand."""
         self.world.server.lose_row()
 
     def set_eligible(self, name: str, eligible: bool) -> None:
@@ -222,8 +225,12 @@ async def _mend(world: World) -> None:
         world.faults.starved.discard(name)
         world.faults.deaf.discard(name)
     await world.until(lambda: world.server.up and not world.server.read_only, within=40.0)
-    await world.until(lambda: not any(c.frozen and c.running for c in world.clients.values()), within=41)
-    await world.until(lambda: all(c.state in ("up", "down") for c in world.clients.values()), within=60)
+    await world.until(
+        lambda: not any(c.frozen and c.running for c in world.clients.values()), within=41
+    )
+    await world.until(
+        lambda: all(c.state in ("up", "down") for c in world.clients.values()), within=60
+    )
     for client in world.clients.values():
         if client.state == "down":
             await client.start()
@@ -251,7 +258,8 @@ async def _end(world: World) -> None:
         await go.stop()
     for client in world.clients.values():
         began = world.now
-        await client.stop()
+        async with asyncio.timeout(200.0):
+            await client.stop()
         assert world.now - began < 30.0, f"{client.name} took {world.now - began:.1f} s to stop"
     await world.sleep(60.0)
     assert world.server.leader is None, f"{world.server.leader} is left"

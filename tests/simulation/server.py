@@ -87,7 +87,7 @@ class Session:
     answered: bool = True
     is_late: bool = False
     """Whether a request of it was held up by a fault."""
-    began: Any = None
+    term: Any = None
     """For the invariants: the term in which it is used."""
     timer: asyncio.TimerHandle | None = None
     waiting: tuple[str, Mapping[str, Any], Reply] | None = None
@@ -131,9 +131,7 @@ class Server:
         self._sessions[session] = None
         return session
 
-    def request(
-        self, session: Session, name: str, params: Mapping[str, Any], reply: Reply
-    ) -> None:
+    def request(self, session: Session, name: str, params: Mapping[str, Any], reply: Reply) -> None:
         """`begin`, `commit`, `rollback`, or the name of a statement."""
         self._stop_timer(session)
         if not session.alive:
@@ -152,7 +150,9 @@ class Server:
         self._sessions.pop(session, None)
         self._forget(session)
         if waiting is not None:
-            waiting[2](error or DatabaseUnavailableError("the connection is lost", sqlstate="57P01"))
+            waiting[2](
+                error or DatabaseUnavailableError("the connection is lost", sqlstate="57P01")
+            )
         self._next()
 
     def kill_all(self, client: str) -> None:
@@ -227,7 +227,12 @@ class Server:
         return rows
 
     def _statement(self, session: Session, name: str, params: Mapping[str, Any]) -> Rows:
-        if self.read_only and name not in ("get_leader", "get_valid_leader", "limit_transaction", "select"):
+        if self.read_only and name not in (
+            "get_leader",
+            "get_valid_leader",
+            "limit_transaction",
+            "select",
+        ):
             raise DatabaseUnavailableError("the server is read-only", sqlstate="25006")
         self.on_execute(session, name)
         method: Callable[[Session, Mapping[str, Any]], Rows] | None

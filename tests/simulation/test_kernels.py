@@ -74,9 +74,7 @@ class Kernel:
         assert tenure is not None
         assert tenure.term is term
         self.second = [
-            actor
-            for upkeep in tenure.upkeeps
-            if isinstance(actor := upkeep.service, Actor)
+            actor for upkeep in tenure.upkeeps if isinstance(actor := upkeep.service, Actor)
         ]
 
         def look() -> None:

@@ -43,7 +43,7 @@ class World:
     def __init__(self, loop: VirtualLoop, *, seed: int | None = None, checked: bool = True) -> None:
         self.loop = loop
         self.seed = seed
-        self.random = random.Random(f"world {seed}")
+        self.random = random.Random(f"world {seed}")  # noqa: S311
         self.server = Server(loop)
         self.faults = Faults()
         self.network = Network(loop, self.server, self.faults, seed=seed)

@@ -94,6 +94,7 @@ class PeriodicJobEnqueuer(PeriodicService):
         self._hook_timeout = hook_timeout
         self._draw = random
         self._threads: ThreadPool | None = None
+        self._may_be_committed = False
         self._begin()
 
     @property
@@ -167,13 +168,19 @@ class PeriodicJobEnqueuer(PeriodicService):
         moves = self._agenda.moves(firings)
 
         def run(insert: Script[Any]) -> Awaitable[Any]:
-            return self._db.fenced(self._rows.moving(moves, insert))
+            return self._db.fenced(self._until_commit(self._rows.moving(moves, insert)))
 
         if inserts:
             return await self._in_time(self._inserter.insert_periodic(inserts, run))
         return await self._in_time(run(_no_insert())) if moves else 0
 
+    def _until_commit(self, script: Script[Any]) -> Script[Any]:
+        answer = yield from script
+        self._may_be_committed = True
+        return answer
+
     async def _in_time(self, insert: Awaitable[int]) -> int:
+        self._may_be_committed = False
         limit = asyncio.timeout(self._timeout)
         try:
             async with limit:
@@ -181,9 +188,8 @@ class PeriodicJobEnqueuer(PeriodicService):
         except TimeoutError as error:
             if not limit.expired():
                 raise
-            raise StatementTimeoutError(
-                f"insert of periodic jobs timed out after {self._timeout:g} s"
-            ) from error
+            kind = OutcomeUnknownError if self._may_be_committed else StatementTimeoutError
+            raise kind(f"insert of periodic jobs timed out after {self._timeout:g} s") from error
 
     async def _without_taken(self, firings: Sequence[Firing], moved: frozenset[str]) -> None:
         """Somebody else has come first: go by the rows, and insert what is left."""
