@@ -236,6 +236,16 @@ async def test_middleware_that_is_no_generator_is_refused(insert_only: MakeClien
         await client.insert(Note())
 
 
+async def test_a_hook_that_is_async_is_refused_and_not_passed_over(
+    insert_only: MakeClient,
+) -> None:
+    async def note(job: JobInsertParams) -> None: ...
+
+    client = insert_only(hooks=[InsertBeginHook(note)])  # type: ignore[arg-type]
+    with pytest.raises(ConfigurationError, match="is async; it must be a plain function"):
+        await client.insert(Note())
+
+
 async def test_kinds_that_other_clients_would_refuse_need_the_option(
     make_client: MakeClient, caplog: pytest.LogCaptureFixture
 ) -> None:

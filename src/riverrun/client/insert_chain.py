@@ -8,6 +8,7 @@ after its `yield` rolls the insert back. Middleware may yield more than once, wh
 return without yielding, which inserts nothing.
 """
 
+import inspect
 from collections.abc import Callable, Generator, Sequence
 from typing import Any, NamedTuple
 
@@ -17,6 +18,7 @@ from riverrun.model.errors import ConfigurationError, PayloadError
 from riverrun.model.extension import (
     ArgsExtensions,
     Extensions,
+    InsertBegin,
     InsertMany,
     InsertSteps,
     JobInsertParams,
@@ -68,8 +70,19 @@ class InsertChain:
 
     def _row(self, params: JobInsertParams, own: dict[str, ArgsExtensions]) -> JobInsert:
         for hook in self._extensions.insert_begin(own.get(params.kind, ArgsExtensions())):
-            hook(params)
+            _call(hook, params)
         return _checked_row(params)
+
+
+def _call(hook: InsertBegin, params: JobInsertParams) -> None:
+    """Call a hook; one that is async would never run, and says nothing of it."""
+    result: object = hook(params)  # type: ignore[func-returns-value]
+    if inspect.iscoroutine(result):
+        result.close()
+        raise ConfigurationError(
+            f"insert_begin of {hook!r} is async; it must be a plain function, since programs without "
+            f"an event loop insert too"
+        )
 
 
 def _straight(rows: list[JobInsert]) -> Chain:
