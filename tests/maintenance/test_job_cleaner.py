@@ -137,7 +137,7 @@ async def test_a_job_that_somebody_has_locked_keeps_no_other_from_going(
     await db.open()
     held = await an_ended_job(db, "completed", later(-3 * DAY))
     await an_ended_job(db, "completed", later(-2 * DAY))
-    lock = f"select from river_job where id = {held.id} for key share"  # noqa: S608
+    lock = f"select from river_job where id = {held.id} for key share"
     async with lock_held(postgres_database_url, lock):
         await cleaner(db, timeout=5.0).tick()
         assert await ids(db) == [held.id]
