@@ -24,6 +24,7 @@ from riverrun.model.errors import (
     ConfigurationError,
     DatabaseDataError,
     DatabaseUnavailableError,
+    LifecycleError,
     OutcomeUnknownError,
     SchemaError,
     StatementTimeoutError,
@@ -127,7 +128,9 @@ class PeriodicJobEnqueuer(PeriodicService):
             return
         try:
             new = await self._commit(firings)
-        except Exception as error:  # noqa: BLE001 - hooks and middleware raise what they like
+        except BaseException as error:  # P14: hooks and middleware raise what they like
+            if _is_being_cancelled():
+                raise
             await self._not_inserted(firings, error)
             return
         self._agenda.done(firings)
@@ -152,7 +155,7 @@ class PeriodicJobEnqueuer(PeriodicService):
                 f"insert of periodic jobs timed out after {self._timeout:g} s"
             ) from error
 
-    async def _not_inserted(self, firings: Sequence[Firing], error: Exception) -> None:
+    async def _not_inserted(self, firings: Sequence[Firing], error: BaseException) -> None:
         if len(firings) > 1 and not isinstance(error, _CONCERNS_ALL):
             middle = len(firings) // 2
             await self._insert(firings[:middle])
@@ -167,7 +170,7 @@ class PeriodicJobEnqueuer(PeriodicService):
         else:
             self._try_again_later(firings, error)
 
-    def _try_again_later(self, firings: Sequence[Firing], error: Exception) -> None:
+    def _try_again_later(self, firings: Sequence[Firing], error: BaseException) -> None:
         failures = self._agenda.failed(firings)
         pause = backoff(failures, reset=None, cap=LONGEST_RETRY, random=self._draw)
         self._agenda.hold(firings, self._clock.monotonic() + pause)
@@ -188,6 +191,10 @@ class PeriodicJobEnqueuer(PeriodicService):
             raise TimeoutError(
                 f"start hook {hook!r} did not return within {self._hook_timeout:g} s"
             ) from error
+        except BaseException as error:
+            if isinstance(error, Exception) or _is_being_cancelled():
+                raise
+            raise LifecycleError(f"start hook {hook!r} raised {error!r}") from error  # P14
 
 
 async def _call(hook: PeriodicJobsStart, threads: ThreadPool) -> None:
@@ -199,3 +206,9 @@ async def _call(hook: PeriodicJobsStart, threads: ThreadPool) -> None:
     answer: Awaitable[None] | None = await threads.run(hook, durable_jobs)
     if answer is not None:
         await answer
+
+
+def _is_being_cancelled() -> bool:
+    """Whether a cancellation is meant for us; user code raises stray ones."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
