@@ -224,7 +224,7 @@ class Jobs:
             2 {"name":"Bob"}
             1 {"name":"Ada"}
         """
-        if limit is not None and limit <= 0:
+        if limit is not None and (not isinstance(limit, int) or limit <= 0):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise ValidationError(f"limit: count must be > 0, not {limit!r}, or None for all")
         return self._rows(job_query(**filters), limit, tx)
 
