@@ -71,12 +71,15 @@ bench_on = "$(BIN)/riverrun" bench --database-url "$(1)" --num-total-jobs $(BENC
 test_on = $(if $(2),$(MAKE) test VENV=.venv-$(1) PYTHON=$(2) &&,echo "Python $(1): not on this machine" &&)
 
 # Pinned and hashed, the build backend too; then the package itself, which has no hash. Harmless to repeat.
+# The file names every package already. Left to resolve, an older pip takes the newest release of a package that
+# another one asks for with an extra, and then refuses it for having no hash; so it must not resolve, only check.
 $(READY): pyproject.toml constraints.txt
 	@test -n "$(python)" || { echo "riverrun needs Python 3.11 or newer with its venv module: install it" \
 	  "(on Debian: python3 and python3-venv), or name one: make PYTHON=/path/to/python3" >&2; exit 1; }
 	$(python) -m venv $(VENV)
-	$(BIN)/python -m pip install --disable-pip-version-check --quiet --require-hashes --requirement constraints.txt
+	$(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps --require-hashes --requirement constraints.txt
 	$(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation --editable .
+	$(BIN)/python -m pip --disable-pip-version-check check
 	@touch $@
 
 python = $(call able,$(or $(PYTHON),python3 python3.14 python3.13 python3.12 python3.11))

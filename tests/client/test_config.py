@@ -1,11 +1,12 @@
 """Options that cannot work are refused with their name, before anything connects."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from riverrun import Client, Config, ConfigurationError, Job, Workers
-from riverrun.client.config import RESCUE_AFTER
+from riverrun import Client, Config, ConfigurationError, DefaultRetryPolicy, Job, Workers
+from riverrun.client.config import DEFAULT_JOB_TIMEOUT, RESCUE_AFTER
 
 
 def workers() -> Workers:
@@ -43,6 +44,15 @@ def workers() -> Workers:
         ({"queues": {"default": 1}, "workers": None}, "workers are not"),
         ({"periodic_jobs": [object()], "leader_election_disabled": True}, "periodic_jobs"),
         ({"hooks": [object()]}, "hooks: .*does nothing there"),
+        ({"poll_only": "false"}, "poll_only: 'false' cannot be used; give True or False"),
+        ({"schema": 3}, "schema: 3 cannot be used; give text"),
+        ({"error_handler": "log"}, "error_handler: 'log' cannot be used; give a function"),
+        ({"periodic_jobs": object()}, "periodic_jobs: .* give a list"),
+        ({"queue_retention": {"default": 5}}, r"queue_retention\['default'\]: 5 cannot be used"),
+        ({"reindexer_index_names": "river_job_kind"}, "reindexer_index_names: .* a list of names"),
+        ({"reindexer_schedule": "midnight"}, "an object with the method next"),
+        ({"reindexer_timeout": 0}, "reindexer_timeout: .*-1 for no limit"),
+        ({"retry_policy": DefaultRetryPolicy}, "an object with the method next_retry"),
         ({"fetch_coldown": 1}, "did you mean 'fetch_cooldown'"),
     ],
 )
@@ -73,6 +83,11 @@ def test_minus_one_switches_limits_and_retention_off() -> None:
     names = [f"{state}_job_retention_period" for state in ("cancelled", "completed", "discarded")]
     options: dict[str, Any] = dict.fromkeys([*names, "reindexer_timeout", "job_timeout"], -1)
     assert Config(**options).job_timeout_seconds is None
+
+
+@pytest.mark.parametrize("nothing", [0, None, timedelta(0), "0s"])
+def test_a_job_timeout_of_zero_says_nothing_as_in_river(nothing: Any) -> None:
+    assert Config(job_timeout=nothing).job_timeout_seconds == DEFAULT_JOB_TIMEOUT
 
 
 def test_two_clients_made_in_the_same_second_have_different_ids() -> None:

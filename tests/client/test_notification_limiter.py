@@ -33,3 +33,19 @@ async def test_closing_drops_what_is_owed_and_leaves_no_task() -> None:
     await limiter.close()
     assert sent.empty()
     assert len(asyncio.all_tasks()) == 1
+
+
+async def test_what_is_owed_is_owed_again_if_somebody_cancelled_the_task_that_was_to_send_it() -> (
+    None
+):
+    sent: asyncio.Queue[str] = asyncio.Queue()
+    limiter = NotificationLimiter(0.01, sent.put)
+    limiter.allows("mail")
+    limiter.allows_or_owes("mail")
+    lost = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in lost:
+        task.cancel()
+    await asyncio.wait(lost)
+    assert not limiter.allows_or_owes("mail")
+    assert await sent.get() == "mail"
+    await limiter.close()

@@ -13,6 +13,7 @@ import pytest
 
 from riverrun import (
     Client,
+    ConfigurationError,
     InsertManyParams,
     InsertOptions,
     JobState,
@@ -191,3 +192,16 @@ async def test_an_unknown_kind_is_refused_unless_told_otherwise(
     with pytest.raises(UnknownJobKindError, match="mail"):
         await make_client(queues={}).insert(Mail("a"))
     await make_client(queues={}, skip_unknown_job_check=True).insert(Mail("a"))
+
+
+async def test_what_is_mistaken_for_a_job_is_refused_with_what_is_meant(client: Client) -> None:
+    @Workers().job()
+    async def send(to: str) -> None: ...
+
+    with pytest.raises(ConfigurationError, match=r"Mail'> is a class; insert an object of it"):
+        await client.insert(Mail)
+    with pytest.raises(ConfigurationError, match=r"insert what its call\(...\) returns"):
+        await client.insert(send)
+    for options in (None, {"queue": "mail"}):
+        with pytest.raises(ValidationError, match="options must be InsertOptions"):
+            InsertManyParams(Mail("a"), options)  # type: ignore[arg-type]

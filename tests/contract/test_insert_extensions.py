@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, ClassVar
 
 import pytest
@@ -119,6 +120,16 @@ async def test_a_hook_may_change_everything_that_is_stored(insert_only: MakeClie
         ({"tags": ("a,b",)}, ValidationError),
         ({"encoded_args": "[]"}, PayloadError),
         ({"kind": ""}, ValidationError),
+        ({"tags": "abc"}, ValidationError),
+        ({"tags": None}, ValidationError),
+        ({"state": "running"}, ValidationError),
+        ({"state": "completed"}, ValidationError),
+        ({"scheduled_at": datetime(2030, 1, 1)}, ValidationError),  # noqa: DTZ001 - has no zone
+        ({"created_at": datetime(2030, 1, 1)}, ValidationError),  # noqa: DTZ001
+        ({"encoded_args": b"{}"}, PayloadError),
+        ({"encoded_args": '{"text":"\\u0000"}'}, PayloadError),
+        ({"unique_key": "text"}, PayloadError),
+        ({"id": "1"}, PayloadError),
     ],
 )
 async def test_what_a_hook_changes_is_held_to_the_same_rules(
@@ -234,6 +245,111 @@ async def test_middleware_that_is_no_generator_is_refused(insert_only: MakeClien
     client = insert_only(middleware=[InsertMiddleware(lambda jobs: None)])  # type: ignore[arg-type,return-value]
     with pytest.raises(ConfigurationError, match="must be a generator"):
         await client.insert(Note())
+
+
+async def test_a_hook_that_is_async_is_refused_and_not_passed_over(
+    insert_only: MakeClient,
+) -> None:
+    async def note(job: JobInsertParams) -> None: ...
+
+    with pytest.raises(ConfigurationError, match="is async; it must be a plain function"):
+        insert_only(hooks=[InsertBeginHook(note)])  # type: ignore[arg-type]
+    client = insert_only(hooks=[InsertBeginHook(lambda job: note(job))])  # type: ignore[arg-type]  # noqa: PLW0108 - looks plain
+    with pytest.raises(ConfigurationError, match="is async; it must be a plain function"):
+        await client.insert(Note())
+    assert (await client.jobs.page()).jobs == []
+
+
+def test_middleware_that_is_async_is_refused_when_it_is_given(insert_only: MakeClient) -> None:
+    async def steps(jobs: Sequence[JobInsertParams]) -> Any:
+        yield jobs
+
+    with pytest.raises(ConfigurationError, match=r"middleware: insert_many of .* is async"):
+        insert_only(middleware=[InsertMiddleware(steps)])  # type: ignore[arg-type]
+
+
+def test_a_class_or_a_single_object_in_place_of_a_list_of_objects_is_refused(
+    insert_only: MakeClient,
+) -> None:
+    with pytest.raises(ConfigurationError, match=r"hooks: .*Recorder'> is a class; give an object"):
+        insert_only(hooks=[Recorder])
+    with pytest.raises(ConfigurationError, match="plugins: give a list of extensions"):
+        insert_only(plugins=Recorder("it", []))
+    with pytest.raises(ConfigurationError, match="hooks: give a list of extensions"):
+        insert_only(hooks=(each for each in [Recorder("it", [])]))
+
+
+async def test_a_single_hook_of_a_class_of_args_is_not_passed_over(insert_only: MakeClient) -> None:
+    @dataclass(frozen=True)
+    class Odd:
+        kind: ClassVar[str] = "odd"
+        hooks: ClassVar[object] = Recorder("it", [])
+
+    with pytest.raises(ConfigurationError, match=r"Odd\.hooks: give a list of extensions"):
+        await insert_only().insert(Odd())
+
+
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        ([], "returned 0 results for the insert of one job"),
+        (None, "returned None; it must return the results"),
+        (["junk"], r"returned \['junk'\]; it must return the results"),
+    ],
+)
+async def test_what_middleware_answers_must_be_results_or_nothing_is_inserted(
+    insert_only: MakeClient, answer: Any, message: str
+) -> None:
+    def careless(jobs: Sequence[JobInsertParams]) -> Steps:
+        yield jobs
+        return answer  # type: ignore[no-any-return]
+
+    client = insert_only(middleware=[InsertMiddleware(careless)])
+    with pytest.raises(ConfigurationError, match=message):
+        await client.insert(Note())
+    assert (await client.jobs.page()).jobs == []
+
+
+@pytest.mark.parametrize("batch", [None, [Note()], "text"])
+async def test_middleware_must_yield_the_jobs_it_was_given(
+    insert_only: MakeClient, batch: Any
+) -> None:
+    def careless(jobs: Sequence[JobInsertParams]) -> Steps:
+        return (yield batch)
+
+    client = insert_only(middleware=[InsertMiddleware(careless)])
+    with pytest.raises(ConfigurationError, match="it must yield a list of the jobs"):
+        await client.insert_many([Note()])
+
+
+async def test_middleware_hears_of_a_hook_that_fails_and_may_go_on_without_that_job(
+    insert_only: MakeClient,
+) -> None:
+    def refuse(job: JobInsertParams) -> None:
+        if job.args.text == "bad":
+            raise LookupError("refused")
+
+    def without_bad_ones(jobs: Sequence[JobInsertParams]) -> Steps:
+        try:
+            return (yield jobs)
+        except LookupError:
+            return (yield [job for job in jobs if job.args.text != "bad"])
+
+    client = insert_only(
+        hooks=[InsertBeginHook(refuse)], middleware=[InsertMiddleware(without_bad_ones)]
+    )
+    results = await client.insert_many([Note("good"), Note("bad")])
+    assert [result.job.encoded_args.replace(" ", "") for result in results] == ['{"text":"good"}']
+
+
+async def test_deduplicating_stands_middleware_that_leaves_jobs_out(
+    insert_only: MakeClient,
+) -> None:
+    def only_the_first(jobs: Sequence[JobInsertParams]) -> Steps:
+        return (yield jobs[:1])
+
+    client = insert_only(middleware=[InsertMiddleware(only_the_first)])
+    assert len(await client.insert_many([Note("a"), Note("b")], deduplicate=True)) == 1
 
 
 async def test_kinds_that_other_clients_would_refuse_need_the_option(

@@ -133,3 +133,10 @@ async def test_counts_of_queues_hold_zeros_and_no_name_twice(client: Client) -> 
     ]
     with pytest.raises(ValidationError, match="queues: give a list"):
         await client.jobs.count_by_queue("mail")
+
+
+async def test_a_column_that_does_not_exist_is_said_to_be_in_the_callers_sql(
+    client: Client,
+) -> None:
+    with pytest.raises(ValidationError, match=r"where: the database refuses it: .*colour"):
+        await client.jobs.page(where="colour = 'red'")

@@ -215,3 +215,14 @@ async def test_a_client_says_every_five_seconds_what_it_worked(
         while not caplog.messages:
             await client.queues.list()
     assert "queue default: 1 completed, 0 running, 0 stuck" in caplog.text
+
+
+@pytest.mark.parametrize("limit", [0, -1, 10_001, "9", True])
+async def test_a_list_of_queues_has_the_limits_of_a_list_of_jobs(
+    make_client: MakeClient, limit: Any
+) -> None:
+    client = make_client(queues={}, workers=None)
+    with pytest.raises(ValidationError, match="limit: count must be"):
+        await client.queues.list(limit=limit)
+    with pytest.raises(ValidationError, match="limit: count must be"):
+        await client.jobs.page(limit=limit)

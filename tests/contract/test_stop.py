@@ -9,8 +9,16 @@ from typing import ClassVar
 
 import pytest
 
-from riverrun import ConfigurationError, Job, JobState, LifecycleError, Workers
-from riverrun.drivers.statement import Database
+from riverrun import (
+    ConfigurationError,
+    EventKind,
+    Job,
+    JobState,
+    LifecycleError,
+    SchemaError,
+    Workers,
+)
+from riverrun.drivers.statement import Database, Statement, nothing
 from tests.contract.conftest import MakeClient
 from tests.contract.helpers import event
 from tests.support.operations import select
@@ -340,3 +348,50 @@ async def test_a_client_whose_tasks_were_all_cancelled_knows_that_it_is_dead(
     with pytest.raises(LifecycleError, match="something cancels tasks"):
         await client.wait()
     assert not half.alive
+
+
+async def test_a_client_whose_tasks_were_all_cancelled_can_be_started_again(
+    workers: Workers, make_client: MakeClient
+) -> None:
+    mine = asyncio.current_task()
+    runs: list[int] = []
+
+    @workers.work(Wait)
+    async def work(job: Job[Wait]) -> None:
+        runs.append(job.attempt)
+        if len(runs) == 1:
+            for task in asyncio.all_tasks() - {mine, asyncio.current_task()}:
+                task.cancel()
+
+    client = make_client()
+    await client.start()
+    await client.insert(Wait())
+    with pytest.raises(LifecycleError, match="something cancels tasks"):
+        await client.wait()
+    await client.start()
+    async with client.subscribe(EventKind.JOB_COMPLETED) as events:
+        again = await client.insert(Wait())
+        while (await event(events, "job_completed")).id != again.job.id:
+            pass
+
+
+async def test_a_dead_client_that_cannot_be_started_again_counts_as_stopped(
+    workers: Workers, make_client: MakeClient, db: Database
+) -> None:
+    @workers.work(Wait)
+    async def work(job: Job[Wait]) -> None: ...
+
+    client = make_client()
+    await client.start()
+    events = client.subscribe()
+    for task in asyncio.all_tasks() - {asyncio.current_task()}:
+        task.cancel()
+    with pytest.raises(LifecycleError, match="something cancels tasks"):
+        await client.wait()
+    await db.run(Statement("test", "alter table river_queue rename to gone", (), nothing))
+    with pytest.raises(SchemaError):
+        await client.start()
+    async with asyncio.timeout(10):
+        await client.stopped()
+        await client.wait()
+        assert [found async for found in events if found.job is not None] == []

@@ -19,12 +19,14 @@ from riverrun import (
     QueueConfig,
     Snooze,
     Workers,
+    current_client,
 )
 from riverrun.drivers.statement import Database
 from tests.contract.conftest import MakeClient
 from tests.contract.helpers import event
 from tests.support.operations import a_job, select
 from tests.support.operations import insert as insert_silently
+from tests.support.transactions import transaction
 
 
 @dataclass(frozen=True)
@@ -177,3 +179,53 @@ async def test_jobs_of_another_client_wait_for_the_poll_and_no_longer(
     async with make_client(**options) as client, client.subscribe() as events:
         await select(db, insert)
         await event(events, "job_completed")
+
+
+ODD = {
+    "null": None,
+    "nested": {"a": None, "b": [1, {"c": None}]},
+    "yes": True,
+    'quote"': False,
+    "dot.ted": {"x": True},
+    "": "empty",
+    "$[0]": None,
+    "big": 9007199254740993,
+    "half": 0.5,
+    "ü\\": "\u2028<",
+}
+
+
+@pytest.mark.parametrize("way", ["end", "transaction", "checkpoint", "update"])
+async def test_metadata_is_merged_by_whole_values_that_come_back_as_they_went(
+    workers: Workers, make_client: MakeClient, database_url: str, way: str
+) -> None:
+    """Traps 15.6 and storage 28: on SQLite River merges objects into each other and drops nulls."""
+
+    @workers.work(Task)
+    async def work(job: Job[Task]) -> None:
+        for key, value in ODD.items():
+            job.set_metadata(f"new {key}", value)
+        if way == "end":
+            job.record_output({"b": {"c": None}})
+        elif way == "update":
+            await current_client().jobs.update(job.id, output={"b": {"c": None}})
+        else:
+            job.record_output({"b": {"c": None}})
+            async with transaction(database_url) as tx:
+                if way == "transaction":
+                    await job.complete(tx=tx)
+                else:
+                    await job.step("one", job.checkpoint, tx=tx)
+
+    async with make_client() as client, client.subscribe() as events:
+        await client.insert(Task(), metadata={**ODD, "output": {"a": 1, "b": {"d": 1}}})
+        row = await event(events, "job_completed")
+        stored = await client.jobs.get(row.id)
+    metadata = dict(stored.metadata)
+    metadata.pop("river:resumable_step", None)
+    metadata.pop("river:resumable_cursor", None)
+    new = {f"new {key}": value for key, value in ODD.items()}
+    assert metadata == {**ODD, **new, "output": {"b": {"c": None}}}
+    assert all(
+        isinstance(metadata[key], bool) for key in ("yes", 'quote"', "new yes", 'new quote"')
+    )

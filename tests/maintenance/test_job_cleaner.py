@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from riverrun.drivers.statement import Database
+from riverrun.drivers.url import open_database
 from riverrun.maintenance.batches import BatchBreaker
 from riverrun.maintenance.job_cleaner import JobCleaner, JobCleanerOptions, JobRetention
 from riverrun.model.errors import ConfigurationError, LifecycleError
@@ -126,6 +127,23 @@ async def test_a_pass_takes_as_many_batches_as_it_needs(
         clock.advance(1)
     await service.stop()
     assert caplog.messages == ["JobCleaner: Ran successfully: 5 jobs deleted"]
+
+
+async def test_a_job_that_somebody_has_locked_keeps_no_other_from_going(
+    postgres_database_url: str,
+) -> None:
+    """It is not waited for: its holder may want another row of the batch, and both would be stuck."""
+    db = open_database(postgres_database_url)
+    await db.open()
+    held = await an_ended_job(db, "completed", later(-3 * DAY))
+    await an_ended_job(db, "completed", later(-2 * DAY))
+    lock = f"select from river_job where id = {held.id} for key share"
+    async with lock_held(postgres_database_url, lock):
+        await cleaner(db, timeout=5.0).tick()
+        assert await ids(db) == [held.id]
+    await cleaner(db).tick()
+    assert await ids(db) == []
+    await db.close()
 
 
 async def test_batches_that_really_time_out_shrink(db: Database, database_url: str) -> None:

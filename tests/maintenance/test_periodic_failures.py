@@ -1,5 +1,6 @@
 """What fails around a periodic job costs neither its firing nor that of the others."""
 
+import asyncio
 from datetime import datetime, timedelta
 
 import pytest
@@ -20,14 +21,17 @@ def at(**units: float) -> datetime:
 class Fails:
     """An insert hook that refuses the first `times` jobs of a name."""
 
-    def __init__(self, times: int, name: str = "bad") -> None:
+    def __init__(
+        self, times: int, name: str = "bad", error: type[BaseException] = LookupError
+    ) -> None:
         self.times = times
         self.name = name
+        self.error = error
 
     def insert_begin(self, job: JobInsertParams) -> None:
         if job.args.name == self.name and self.times:
             self.times -= 1
-            raise LookupError("refused")
+            raise self.error("refused")
 
 
 async def test_a_constructor_that_raises_is_logged_and_others_go_on(
@@ -49,6 +53,41 @@ async def test_a_constructor_that_raises_is_logged_and_others_go_on(
         assert await term.names() == ["other", "second", "other"]
     assert "periodic job 'shaky': nothing is inserted this time" in caplog.text
     assert "no data" in caplog.text
+
+
+class Rude(BaseException):
+    """Neither an `Exception` nor a cancellation."""
+
+
+RUDE = [asyncio.CancelledError, SystemExit, Rude]
+
+
+@pytest.mark.parametrize("error", RUDE)
+async def test_whatever_a_constructor_or_a_schedule_raises_others_go_on(
+    db: Database, error: type[BaseException]
+) -> None:
+    """P14: user code of one job ends at most that job."""
+
+    class Raises:
+        def next(self, _after: datetime, /) -> datetime:
+            raise error
+
+    def make() -> Tick:
+        raise error
+
+    async with a_term(db, a_job(constructor=make), a_job("a", Raises()), a_job("other")) as term:
+        await term.advance(minutes=15)
+        assert await term.names() == ["other"]
+
+
+@pytest.mark.parametrize("error", RUDE)
+async def test_whatever_a_hook_raises_about_one_job_others_are_inserted(
+    db: Database, error: type[BaseException]
+) -> None:
+    hook = Fails(99, error=error)
+    async with a_term(db, a_job("a"), a_job("bad"), a_job("b"), hooks=[hook]) as term:
+        await term.advance(minutes=15)
+        assert await term.names() == ["a", "b"]
 
 
 async def test_a_failed_insert_is_tried_again(

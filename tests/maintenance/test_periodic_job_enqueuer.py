@@ -15,9 +15,11 @@ from riverrun import (
     UniqueOptions,
 )
 from riverrun.drivers.statement import Database
+from riverrun.maintenance.periodic_agenda import Agenda
 from riverrun.maintenance.periodic_job_enqueuer import LONGEST_PAUSE
 from riverrun.model.cron import cron
 from riverrun.model.notification import insert_payload
+from riverrun.model.periodic_jobs import PeriodicJobs
 from riverrun.model.schedule import every, never
 from riverrun.runtime.clock import ManualClock
 from tests.support.maintenance import ids, rounds_of
@@ -271,3 +273,17 @@ async def test_it_says_how_many_jobs_it_has_inserted(
         await term.advance(minutes=15)
     assert "PeriodicJobEnqueuer: Ran successfully: 1 jobs inserted" in caplog.text
     assert "the constructor gave nothing to insert" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("hours", "expected"), [(2, timedelta(hours=3)), (5000, timedelta(hours=1))]
+)
+def test_a_clock_set_back_by_much_does_not_silence_the_jobs_for_as_long(
+    hours: int, expected: timedelta
+) -> None:
+    agenda = Agenda()
+    agenda.update(PeriodicJobs([a_job("a", every("1h"))]).snapshot(), START)
+    assert agenda.due(START, 0) == []
+    earlier = START - timedelta(hours=hours)
+    assert agenda.due(earlier, 0) == []
+    assert agenda.pause(earlier, 0) == expected.total_seconds()

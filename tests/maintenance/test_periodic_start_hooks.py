@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from riverrun.drivers.statement import Database
+from riverrun.model.errors import LifecycleError
 from tests.support.maintenance import ids
 from tests.support.periodic import Term, a_job, a_term
 
@@ -56,3 +57,15 @@ async def test_a_start_hook_that_hangs_fails_the_start(db: Database, kind: str) 
     with pytest.raises(TimeoutError, match=r"did not return within 0\.01 s"):
         await term.enqueuer.start()
     released.set()
+
+
+@pytest.mark.parametrize("error", [asyncio.CancelledError, SystemExit])
+async def test_whatever_a_start_hook_raises_it_only_fails_the_start(
+    db: Database, error: type[BaseException]
+) -> None:
+    async def raises(_durable_jobs: Any) -> None:
+        raise error
+
+    term = Term(db, start_hooks=[raises])
+    with pytest.raises(LifecycleError, match=f"start hook .* raised {error.__name__}"):
+        await term.enqueuer.start()

@@ -20,6 +20,7 @@ from riverrun import (
     Workers,
 )
 from riverrun.model.cron import cron
+from riverrun.model.errors import ValidationError
 from riverrun.model.periodic import PeriodicJob
 from riverrun.model.schedule import every
 from riverrun.testing import Harness, ManualClock
@@ -124,6 +125,31 @@ async def test_jobs_without_end_are_a_failure(riverrun: Harness, diary: Diary) -
         await riverrun.work_all(limit=7)
 
 
+async def test_as_many_jobs_as_the_limit_are_not_without_end(
+    riverrun: Harness, diary: Diary
+) -> None:
+    await riverrun.client.insert_many([Note("first"), Note("second")])
+    assert len(await riverrun.work_all(limit=2)) == 2
+    await riverrun.client.insert_many([Note("third"), Note("fourth")])
+    with pytest.raises(AssertionError, match="1 jobs were worked and there are more"):
+        await riverrun.work_all(limit=1)
+    assert diary.texts == ["first", "second", "third"]
+
+
+async def test_a_job_that_snoozes_on_and_on_is_a_failure_on_the_way_too(
+    riverrun: Harness, diary: Diary
+) -> None:
+    """It would be worked some 31 million times."""
+
+    @diary.workers.job
+    async def again(job: Job[Any]) -> Snooze:
+        return Snooze(seconds=1)
+
+    await riverrun.client.insert(again.call())
+    with pytest.raises(AssertionError, match=r"5 jobs were worked .* snooze again and again"):
+        await riverrun.advance(days=365, limit=5)
+
+
 async def test_time_steps_through_what_becomes_due_on_the_way(
     riverrun: Harness, diary: Diary
 ) -> None:
@@ -160,6 +186,8 @@ async def test_durations_are_said_in_any_form(riverrun: Harness) -> None:
         await riverrun.advance(by)
     await riverrun.advance("1m", minutes=1)
     assert riverrun.clock.now() == START + timedelta(minutes=5)
+    with pytest.raises(ValidationError, match="time goes forward, not by -86400 s"):
+        await riverrun.advance(days=-1)
 
 
 async def test_periodic_jobs_come_at_their_times_on_the_way(

@@ -163,6 +163,26 @@ async def test_a_locked_row_is_looked_at_once_a_second(
     assert caplog.text.count("somebody else has locked the rows") == 1
 
 
+async def test_a_row_that_is_free_again_is_written_though_others_are_locked_all_the_time(
+    postgres: Made, postgres_database_url: str
+) -> None:
+    """What is put aside anew must not put off the look at those put aside before."""
+    free_again, still_locked = await claimed(postgres.db, 2)
+    async with lock_held(postgres_database_url, row_lock(still_locked)):
+        async with lock_held(postgres_database_url, row_lock(free_again)):
+            postgres.completer.add(done(free_again))
+            await postgres.clock.sleeping()
+        postgres.clock.advance(0.75)
+        looked = asyncio.Event()
+        postgres.db.after = setting(looked)
+        postgres.completer.add(done(still_locked))
+        await looked.wait()
+        await postgres.clock.sleeping()
+        assert postgres.clock.until_next() == 0.25
+        postgres.clock.advance(0.25)
+        await event_of(postgres.events, free_again)
+
+
 async def test_the_outcome_of_a_locked_row_can_be_superseded(
     postgres: Made, postgres_database_url: str
 ) -> None:

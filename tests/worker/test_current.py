@@ -1,6 +1,7 @@
 """Metadata and output of the job at hand, where there is one and where there is none."""
 
 import threading
+from typing import Any
 
 import msgspec
 import pytest
@@ -53,6 +54,19 @@ async def test_the_last_output_counts_and_none_is_one(context: WorkContext) -> N
     record_output(1)
     record_output(None)
     assert recorded_output() is None
+
+
+async def test_what_is_stored_is_what_was_set_whatever_becomes_of_it(context: WorkContext) -> None:
+    """As in River, which encodes an output at once; a later change could make it too large, or no JSON."""
+    set_work_context(context)
+    value: list[Any] = [1]
+    record_output(value)
+    set_metadata("key", value)
+    value.append(object())
+    assert context.updates == {"output": [1], "key": [1]}
+    huge = msgspec.Raw(b"1e999")
+    record_output(huge)
+    assert recorded_output() is huge
 
 
 def test_threads_that_set_at_once_lose_nothing() -> None:

@@ -1,10 +1,11 @@
 """One attempt, from its row to its update, without a database."""
 
 import asyncio
+import contextlib
 import gc
 import logging
 import weakref
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
@@ -14,7 +15,10 @@ from riverrun import (
     Cancel,
     Discard,
     Job,
+    JobCancel,
+    JobDiscard,
     JobRow,
+    JobSnooze,
     JobState,
     PayloadError,
     Snooze,
@@ -25,7 +29,9 @@ from riverrun import (
 from riverrun.model.duration import Duration
 from riverrun.model.event import EventKind
 from riverrun.model.extension import CallNext, Extensions, WorkMiddleware
-from riverrun.model.lifecycle import SUCCESS, JobUpdate
+from riverrun.model.lifecycle import SUCCESS, JobUpdate, decide
+from riverrun.model.outcome import JobControl
+from riverrun.worker.attempt import Attempt
 from riverrun.worker.context import CancelCause
 from riverrun.worker.executor import Executor
 from tests.support.attempts import Task, an_attempt, an_executor, error_of, execute
@@ -232,6 +238,48 @@ async def test_a_stop_gives_back_the_last_attempt_unless_the_job_fails_by_itself
     assert (update.state, update.error is None) == (expected, own is None)
 
 
+@pytest.mark.parametrize("verdict", [Discard("mine"), Snooze(1), Cancel("mine")])
+async def test_a_remote_cancel_counts_more_than_what_the_handler_returns(
+    workers: Workers, verdict: Any
+) -> None:
+    """As it does with extensions around the handler, where what is returned is raised."""
+
+    @workers.work(Task)
+    async def work(job: Job[Task]) -> Any:
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
+        return verdict
+
+    attempt = an_attempt()
+    attempt.cancel(CancelCause.REMOTE)
+    update = await an_executor(workers).execute(attempt)
+    assert update.state is JobState.CANCELLED
+    assert error_of(update) == "JobCancelError: job cancelled remotely"
+
+
+@pytest.mark.parametrize("verdict", [JobCancel("no"), JobDiscard("no"), JobSnooze(60)])
+async def test_a_task_of_the_handler_may_say_how_the_attempt_ends(
+    workers: Workers, verdict: JobControl
+) -> None:
+    """A task group raises a group; in River it counts anywhere in what was joined."""
+
+    async def fail_too() -> None:
+        raise ValueError("x")
+
+    async def end() -> None:
+        raise RuntimeError("y") from verdict
+
+    @workers.work(Task)
+    async def work(job: Job[Task]) -> None:
+        async with asyncio.TaskGroup() as outer:
+            outer.create_task(fail_too())
+            async with asyncio.TaskGroup() as inner:
+                inner.create_task(end())
+
+    update = await execute(workers)
+    assert update.state is decide(an_attempt().row, verdict.outcome, delay=timedelta(0)).state
+
+
 # The error handler.
 
 
@@ -382,22 +430,37 @@ async def test_a_success_without_anything_to_write_is_the_shared_one(workers: Wo
     assert await execute(workers, error_handler=partial(print)) is SUCCESS
 
 
+class Owner:
+    """Held by its attempt alone."""
+
+    def stuck(self, attempt: Attempt) -> None: ...
+
+    def unstuck(self, attempt: Attempt) -> None: ...
+
+
 async def test_an_attempt_is_freed_as_soon_as_it_has_ended(workers: Workers) -> None:
     """Without waiting for the garbage collector: the args of a thousand jobs may be large."""
     jobs: list[weakref.ref[Task]] = []
+    attempts: list[weakref.ref[Owner]] = []
 
     @workers.work(Task)
     async def work(job: Job[Task]) -> None:
         jobs.append(weakref.ref(job.args))
+        if job.id == 3:
+            job.step("one", str)
         if job.id == 2:
             raise ValueError("x")
 
     executor = an_executor(workers)
     gc.disable()
     try:
-        for job_id in (1, 2, 3):
-            await executor.execute(an_attempt(id=job_id))
-        assert [job() for job in jobs[:2]] == [None, None]
+        for job_id in (1, 2, 3, 4):
+            attempt = an_attempt(id=job_id, owner=(owner := Owner()))
+            attempts.append(weakref.ref(owner))
+            attempt.task = asyncio.create_task(executor.execute(attempt))
+            await attempt.task
+        assert [job() for job in jobs[:3]] == [None] * 3
+        assert [attempt() for attempt in attempts[:3]] == [None] * 3
     finally:
         gc.enable()
 

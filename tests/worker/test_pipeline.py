@@ -423,6 +423,59 @@ async def test_a_thread_within_middleware_is_not_abandoned_by_an_early_stop(
     assert told == [True]
 
 
+async def test_a_thread_is_not_abandoned_by_a_timeout_of_middleware(workers: Workers) -> None:
+    """Its row must not be run again while it lives: it is told, and waited for."""
+    ended: list[bool] = []
+
+    @workers.work(Task)
+    def work(job: Job[Task]) -> None:
+        ended.append(job.wait_cancelled(60))
+
+    async def impatient(job: JobRow, call_next: CallNext) -> None:
+        try:
+            async with asyncio.timeout(0):
+                await call_next(job)
+        finally:
+            assert ended == [True]
+
+    update = await execute(workers, extensions=around(impatient))
+    assert error_of(update) == "TimeoutError"
+
+
+async def test_an_error_of_a_thread_is_not_lost_to_a_timeout_of_middleware(
+    workers: Workers,
+) -> None:
+    @workers.work(Task)
+    def work(job: Job[Task]) -> None:
+        assert job.wait_cancelled(60)
+        raise ValueError("x")
+
+    async def impatient(job: JobRow, call_next: CallNext) -> None:
+        async with asyncio.timeout(0):
+            await call_next(job)
+
+    assert error_of(await execute(workers, extensions=around(impatient))) == "x"
+
+
+async def test_a_cancel_reaches_middleware_that_has_called_the_job_in_another_task(
+    workers: Workers,
+) -> None:
+    after = asyncio.Event()
+    task_that(workers)
+
+    async def middleware(job: JobRow, call_next: CallNext) -> None:
+        await asyncio.gather(call_next(job))
+        after.set()
+        await asyncio.Event().wait()
+
+    attempt = an_attempt()
+    executor = an_executor(workers, extensions=around(middleware))
+    task = asyncio.create_task(executor.execute(attempt))
+    await after.wait()
+    attempt.cancel(CancelCause.STOP)
+    assert (await task).reason is EventKind.JOB_INTERRUPTED
+
+
 async def test_a_repeat_within_a_stop_is_cancelled_at_once(workers: Workers) -> None:
     """Middleware that tries again after any error must not outlast the stop."""
     begun = asyncio.Event()

@@ -103,6 +103,23 @@ async def test_an_answer_that_is_older_than_a_message_does_not_undo_it(
         assert rig.events.empty()
 
 
+async def test_messages_that_say_nothing_new_have_nothing_asked_again(
+    db: Database, workers: Workers
+) -> None:
+    """A flood of them must not keep a producer from its start, or asking for ever."""
+    async with producing(db, workers) as rig:
+
+        async def hear_nonsense(_name: str) -> None:
+            for action in ("unheard-of", METADATA_CHANGED):
+                rig.producer.hear(ControlMessage(action=action, queue="*"))
+
+        rig.db.asked.clear()
+        rig.db.after = hear_nonsense
+        async with asyncio.timeout(30):
+            await rig.producer.settings.look()
+        assert rig.db.asked.count("get_queue") == 1
+
+
 async def test_without_notifications_the_settings_are_asked_for_every_two_seconds(
     db: Database, workers: Workers
 ) -> None:

@@ -136,7 +136,8 @@ class Client:
         If a unique job is there already, that one is returned, `unique_skipped_as_duplicate` is true,
         and nothing is inserted. Raises `ValidationError`, `UnknownJobKindError`, `DatabaseError`.
         """
-        (result,) = await self._inserting.insert([(args, insert_options(**options))], tx)
+        jobs = [(args, insert_options(**options))]
+        (result,) = await self._inserting.insert(jobs, tx, one=True)
         return result
 
     async def insert_many(
@@ -262,7 +263,8 @@ class Client:
         """
         if _current_client.get(None) is self:
             raise LifecycleError(
-                "a job cannot wait for its own client to stop; let another task call stop()"
+                "a job, or a task that it began, cannot wait for its own client to stop; let the "
+                "program's main task call stop(), told by an event for instance"
             )
         config = self.config
         soft = config.soft_stop_timeout if soft is None else soft
@@ -332,7 +334,7 @@ class Client:
             logger.error("parts of client %s have died; starting anew", self.id)
             self._half.limit_stop(0, seconds(self.config.hard_stop_timeout))
             await self._half.stop()
-            self._half = None
+            self._ended()
 
     async def _stop(self) -> int:
         """In a task of the client's own: a caller who gives up waiting leaves it whole."""
@@ -340,10 +342,13 @@ class Client:
             if self._half is None:
                 return 0
             left = await self._half.stop()
-            self._half = None
-            self._subscriptions.close()
-            self._stopped.set()
+            self._ended()
             return left
+
+    def _ended(self) -> None:
+        self._half = None
+        self._subscriptions.close()
+        self._stopped.set()
 
     async def _prepare(self) -> None:
         """Make the tables of a database that is nobody else's; one that was named is only checked."""

@@ -2,7 +2,7 @@
 
 import logging
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
@@ -25,6 +25,27 @@ MAX_ID_BYTES = 100
 DEFAULT_JOB_TIMEOUT = 60
 RESCUE_AFTER = 3600.0
 RESCUE_UNKNOWN_KINDS = ("retry", "discard", "skip")
+
+_FLAGS = (
+    "poll_only fetch_only_known_kinds leader_election_disabled skip_unknown_job_check "
+    "skip_job_kind_validation disable_unique_enforcement test_only store_tracebacks "
+    "prepared_statements"
+)
+_LIST: Any = list | tuple  # pyright: ignore[reportMissingTypeArgument]
+_MAPPING: Any = Mapping
+_FUNCTION: Any = Callable
+_EXPECTED: tuple[tuple[str, Any, str], ...] = (
+    (_FLAGS, bool, "True or False"),
+    ("queues", _MAPPING, 'a mapping, such as {"default": 10}'),
+    ("queue_retention", _MAPPING, 'a mapping, such as {"default": JobRetention(...)}'),
+    ("workers", Workers | None, "Workers()"),
+    ("max_attempts thread_limit", int, "a whole number"),
+    ("id", str, "text"),
+    ("schema", str | None, "text"),
+    ("periodic_jobs", _LIST, "a list, such as [PeriodicJob(...)]"),
+    ("reindexer_index_names", _LIST | None, "a list of names"),
+    ("error_handler job_stuck_handler", _FUNCTION | None, "a function"),
+)
 
 logger = logging.getLogger("riverrun.client")
 
@@ -51,7 +72,7 @@ class Config:
     schema: str | None = None
     """Schema that holds River's tables; None lets the database's search path decide."""
     job_timeout: Duration = DEFAULT_JOB_TIMEOUT
-    """How long an attempt may take unless its worker says otherwise; 1 minute, -1 for no limit."""
+    """How long an attempt may take unless its worker says otherwise; 1 minute (0 too), -1 for no limit."""
     max_attempts: int = 25
     """Attempts of a job whose insert does not say."""
     error_handler: ErrorHandler | None = None
@@ -154,8 +175,9 @@ class Config:
 
     @property
     def job_timeout_seconds(self) -> float | None:
+        """None for no limit; as everywhere in River, 0 is no limit of 0 but says nothing."""
         seconds = timeout_seconds(self.job_timeout)
-        return None if seconds == NO_TIMEOUT else seconds
+        return None if seconds == NO_TIMEOUT else seconds or DEFAULT_JOB_TIMEOUT
 
     @property
     def database_options(self) -> dict[str, Any]:
@@ -219,24 +241,17 @@ class Config:
 
     def _check_types(self) -> None:
         """What a type checker would have said; options often come from files and variables."""
-        expected: dict[str, tuple[type[Any], str]] = {
-            "queues": (Mapping, 'a mapping, such as {"default": 10}'),
-            "workers": (Workers | None, "Workers()"),  # type: ignore[dict-item]
-            "max_attempts": (int, "a whole number"),
-            "thread_limit": (int, "a whole number"),
-            "id": (str, "text"),
-        }
-        for name, (kind, example) in expected.items():
-            if not isinstance(getattr(self, name), kind):
-                raise ConfigurationError(
-                    f"{name}: {getattr(self, name)!r} cannot be used; give {example}"
-                )
+        for names, kind, example in _EXPECTED:
+            for name in names.split():
+                _check_type(name, getattr(self, name), kind, example)
         for name, queue in self.queues.items():
-            if not isinstance(queue, int | QueueConfig):  # pyright: ignore[reportUnnecessaryIsInstance]
-                raise ConfigurationError(
-                    f"queues[{name!r}]: {queue!r} cannot be used; give a number of workers or "
-                    f"QueueConfig(...)"
-                )
+            example = "a number of workers or QueueConfig(...)"
+            _check_type(f"queues[{name!r}]", queue, int | QueueConfig, example)
+        for name, retention in self.queue_retention.items():
+            _check_type(f"queue_retention[{name!r}]", retention, JobRetention, "JobRetention(...)")
+        _check_method("retry_policy", self.retry_policy, "next_retry")
+        if self.reindexer_schedule is not None:
+            _check_method("reindexer_schedule", self.reindexer_schedule, "next")
         try:
             check_max_attempts(self.max_attempts)
         except ValidationError as error:
@@ -250,7 +265,8 @@ class Config:
         self._seconds("job_cleaner_timeout", at_least=MIN_FETCH_SECONDS)
         for state in ("cancelled", "completed", "discarded"):
             self.seconds_or_infinite(f"{state}_job_retention_period")
-        self.seconds_or_infinite("reindexer_timeout")
+        if self.seconds_or_infinite("reindexer_timeout") == 0:
+            raise ConfigurationError("reindexer_timeout: 0 s is too short; give -1 for no limit")
         if self.soft_stop_timeout is not None:
             self._seconds("soft_stop_timeout")
         try:
@@ -300,6 +316,18 @@ def seconds(duration: Duration | None) -> float:
 def is_infinite(duration: Duration | None) -> bool:
     """Whether a duration is River's -1, which stands for no limit."""
     return duration in (NO_TIMEOUT, timedelta(seconds=NO_TIMEOUT))
+
+
+def _check_type(name: str, value: object, kind: Any, example: str) -> None:
+    if not isinstance(value, kind):
+        raise ConfigurationError(f"{name}: {value!r} cannot be used; give {example}")
+
+
+def _check_method(name: str, value: object, method: str) -> None:
+    if isinstance(value, type) or not callable(getattr(value, method, None)):
+        raise ConfigurationError(
+            f"{name}: {value!r} cannot be used; give an object with the method {method}"
+        )
 
 
 def _check_id(client_id: str) -> None:

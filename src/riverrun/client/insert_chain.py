@@ -8,28 +8,28 @@ after its `yield` rolls the insert back. Middleware may yield more than once, wh
 return without yielding, which inserts nothing.
 """
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Coroutine, Generator, Sequence
+from datetime import datetime
+from inspect import isawaitable
 from typing import Any, NamedTuple
 
 import msgspec
 
-from riverrun.model.errors import ConfigurationError, PayloadError
+from riverrun.model.errors import ConfigurationError, PayloadError, ValidationError
 from riverrun.model.extension import (
+    NO_EXTENSIONS,
     ArgsExtensions,
     Extensions,
     InsertMany,
     InsertSteps,
     JobInsertParams,
 )
-from riverrun.model.gojson import encode_metadata
-from riverrun.model.insert import InsertResult, JobInsert
-from riverrun.model.names import (
-    check_kind_fits,
-    check_max_attempts,
-    check_priority,
-    check_queue,
-    check_tag,
-)
+from riverrun.model.gojson import check_object_text, encode_metadata
+from riverrun.model.insert import InsertResult, JobInsert, as_utc, check_tags
+from riverrun.model.job import JobState
+from riverrun.model.names import check_kind_fits, check_max_attempts, check_priority, check_queue
+
+FIRST_STATES = (JobState.AVAILABLE, JobState.PENDING, JobState.SCHEDULED)
 
 Chain = Generator[list[JobInsert], list[InsertResult], list[InsertResult]]
 
@@ -59,16 +59,15 @@ class InsertChain:
     def _extended(self, jobs: Sequence[Resolved], own: dict[str, ArgsExtensions]) -> Chain:
         kinds = dict.fromkeys(job.row.kind for job in jobs)
         middleware = self._extensions.insert_middleware(own[kind] for kind in kinds if kind in own)
-        steps = _around(middleware, [_params(job) for job in jobs])
-        return self._rows(steps, own)
-
-    def _rows(self, steps: InsertSteps, own: dict[str, ArgsExtensions]) -> Chain:
-        """The rows of each batch that leaves the innermost middleware, after the hooks."""
-        return _translated(steps, lambda batch: [self._row(params, own) for params in batch])
+        return _around(
+            middleware,
+            [_params(job) for job in jobs],
+            lambda batch: [self._row(params, own) for params in batch],
+        )
 
     def _row(self, params: JobInsertParams, own: dict[str, ArgsExtensions]) -> JobInsert:
-        for hook in self._extensions.insert_begin(own.get(params.kind, ArgsExtensions())):
-            hook(params)
+        for hook in self._extensions.insert_begin(own.get(params.kind, NO_EXTENSIONS)):
+            _refuse_awaitable(hook(params), hook)
         return _checked_row(params)
 
 
@@ -76,28 +75,17 @@ def _straight(rows: list[JobInsert]) -> Chain:
     return (yield rows)
 
 
-def _translated(
-    steps: InsertSteps, translate: Callable[[Sequence[JobInsertParams]], list[JobInsert]]
+def _around(
+    middleware: Sequence[InsertMany],
+    batch: Sequence[JobInsertParams],
+    rows: Callable[[Sequence[JobInsertParams]], list[JobInsert]],
 ) -> Chain:
-    answer: Any = None
-    try:
-        while True:
-            rows = translate(steps.send(answer))
-            try:
-                answer = yield rows
-            except Exception as error:  # noqa: BLE001 - whatever the insert raised, it is theirs first
-                rows = translate(steps.throw(error))
-                answer = yield rows
-    except StopIteration as end:
-        return _results(end.value)
-    finally:
-        steps.close()
+    """All of the middleware as one, the first outermost; in the middle, the `rows` of a batch.
 
-
-def _around(middleware: Sequence[InsertMany], batch: Sequence[JobInsertParams]) -> InsertSteps:
-    """All of the middleware as one: the first is outermost."""
+    What goes wrong farther in, in a hook or in the insert, is raised in the middleware at its yield.
+    """
     if not middleware:
-        return (yield batch)
+        return (yield rows(batch))
     outer, *inner = middleware
     steps = _generator(outer(batch), outer)
     answer: Any = None
@@ -107,7 +95,7 @@ def _around(middleware: Sequence[InsertMany], batch: Sequence[JobInsertParams]) 
             within = steps.send(answer) if error is None else steps.throw(error)
             answer, error = None, None
             try:
-                answer = yield from _around(inner, within)
+                answer = yield from _around(inner, _batch(within), rows)
             except Exception as raised:  # noqa: BLE001 - thrown into the middleware at its yield
                 error = raised
     except StopIteration as end:
@@ -125,13 +113,32 @@ def _generator(steps: Any, middleware: object) -> InsertSteps:
     return steps  # pyright: ignore[reportUnknownVariableType]
 
 
+def _batch(value: Any) -> Sequence[JobInsertParams]:
+    if isinstance(value, list | tuple) and all(isinstance(job, JobInsertParams) for job in value):  # pyright: ignore[reportUnknownVariableType]
+        return value  # pyright: ignore[reportUnknownVariableType]
+    raise ConfigurationError(
+        f"insert middleware yielded {value!r:.80}; it must yield a list of the jobs it was given"
+    )
+
+
 def _results(value: Any) -> list[InsertResult]:
-    if not isinstance(value, list):
-        raise ConfigurationError(
-            f"insert middleware returned {type(value).__name__}; it must return the results that "
-            f"its yield gave it"
-        )
-    return value  # pyright: ignore[reportUnknownVariableType]
+    if isinstance(value, list) and all(isinstance(result, InsertResult) for result in value):  # pyright: ignore[reportUnknownVariableType]
+        return value  # pyright: ignore[reportUnknownVariableType]
+    raise ConfigurationError(
+        f"insert middleware returned {value!r:.80}; it must return the results that its yield gave it"
+    )
+
+
+def _refuse_awaitable(answer: object, hook: object) -> None:
+    """Of a function that is not `async` itself, this comes out only when it has been called."""
+    if answer is None or not isawaitable(answer):
+        return
+    if isinstance(answer, Coroutine):
+        answer.close()
+    raise ConfigurationError(
+        f"insert_begin of {hook!r} is async; it must be a plain function, since programs without an "
+        f"event loop insert too"
+    )
 
 
 def _params(job: Resolved) -> JobInsertParams:
@@ -166,31 +173,40 @@ def _checked_row(params: JobInsertParams) -> JobInsert:
     check_queue(params.queue)
     check_priority(params.priority)
     check_max_attempts(params.max_attempts)
-    for tag in params.tags:
-        check_tag(tag)
-    _check_args(params)
+    check_tags(params.tags)
+    _check_columns(params)
     return JobInsert(
         kind=params.kind,
-        encoded_args=params.encoded_args,
+        encoded_args=check_object_text(params.encoded_args, name="encoded_args"),
         encoded_metadata=encode_metadata(params.metadata) if params.metadata else None,
         max_attempts=params.max_attempts,
         priority=params.priority,
         queue=params.queue,
-        scheduled_at=params.scheduled_at,
-        state=params.state,
+        scheduled_at=_time(params.scheduled_at, "scheduled_at"),
+        state=_first_state(params.state),
         tags=tuple(params.tags),
         unique_key=params.unique_key,
         unique_states_mask=params.unique_states_mask,
         id=params.id,
-        created_at=params.created_at,
+        created_at=_time(params.created_at, "created_at"),
     )
 
 
-def _check_args(params: JobInsertParams) -> None:
-    try:
-        msgspec.json.decode(params.encoded_args, type=dict[str, msgspec.Raw])
-    except (msgspec.DecodeError, UnicodeError) as error:
-        raise PayloadError(
-            f"encoded_args of kind {params.kind!r} must be a JSON object after hooks and "
-            f"middleware: {error}"
-        ) from error
+def _check_columns(params: JobInsertParams) -> None:
+    expected = (("encoded_args", str), ("unique_key", bytes | None), ("id", int | None))
+    for name, kind in expected:
+        if not isinstance(getattr(params, name), kind):
+            raise PayloadError(f"{name}: {getattr(params, name)!r:.80} is no {kind}")
+
+
+def _time(value: datetime | None, name: str) -> datetime | None:
+    return None if value is None else as_utc(value, name)
+
+
+def _first_state(state: JobState) -> JobState:
+    """A job begins its life waiting; a row that claims to run or to have ended would be nobody's."""
+    if state not in FIRST_STATES:
+        raise ValidationError(
+            f"state: a job cannot be inserted as {state!r}; there are {', '.join(FIRST_STATES)}"
+        )
+    return JobState(state)

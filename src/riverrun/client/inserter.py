@@ -16,7 +16,7 @@ from riverrun.client.insert_chain import Chain, InsertChain, Resolved
 from riverrun.drivers.operations import Operations
 from riverrun.drivers.statement import Script
 from riverrun.model.codec import ArgsCodec, codec_for
-from riverrun.model.errors import UnknownJobKindError, ValidationError
+from riverrun.model.errors import ConfigurationError, UnknownJobKindError, ValidationError
 from riverrun.model.extension import Extensions
 from riverrun.model.gojson import encode_metadata
 from riverrun.model.insert import NO_OPTIONS, InsertOptions, InsertResult, JobInsert, resolve
@@ -45,16 +45,24 @@ class InsertManyParams:
     args: Any
     options: InsertOptions = NO_OPTIONS
 
+    def __post_init__(self) -> None:
+        if not isinstance(self.options, InsertOptions):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise ValidationError(f"options must be InsertOptions(...), not {self.options!r}")
+
 
 class Insertion:
     """One batch under way: the rows to insert first, and the chain that takes the results.
 
-    `rows` is None if middleware wants nothing inserted; then `results` are its answer.
+    `rows` is None if middleware wants nothing inserted; then `results` are its answer. With `one`, it
+    must have a single one, since there is nothing else that the insert of one job could return.
     """
 
-    def __init__(self, chain: Chain, places: Sequence[int] | None = None) -> None:
+    def __init__(
+        self, chain: Chain, places: Sequence[int] | None = None, *, one: bool = False
+    ) -> None:
         self._chain = chain
         self._places = places
+        self._one = one
         self.rows: list[JobInsert] | None = None
         self.results: list[InsertResult] = []
         self._step(lambda: next(chain))
@@ -79,8 +87,16 @@ class Insertion:
             self.rows, self.results = None, self._spread(end.value)
 
     def _spread(self, results: list[InsertResult]) -> list[InsertResult]:
-        """One result for each job that was asked for, left out duplicates as skipped."""
-        if self._places is None or not results:
+        """One result for each job that was asked for, left out duplicates as skipped.
+
+        Where middleware answers for fewer or more than it was given, nobody knows which is whose.
+        """
+        if self._one and len(results) != 1:
+            raise ConfigurationError(
+                f"insert middleware returned {len(results)} results for the insert of one job; "
+                f"to refuse a job, it must raise"
+            )
+        if self._places is None or len(results) != max(self._places) + 1:
             return results
         seen: set[int] = set()
         spread: list[InsertResult] = []
@@ -99,7 +115,11 @@ class Inserter:
         self._chain = InsertChain(extensions)
 
     def begin(
-        self, jobs: Iterable[tuple[Any, InsertOptions]], *, deduplicate: bool = False
+        self,
+        jobs: Iterable[tuple[Any, InsertOptions]],
+        *,
+        deduplicate: bool = False,
+        one: bool = False,
     ) -> Insertion:
         """Resolve and check all jobs, and lead them through hooks and middleware.
 
@@ -109,7 +129,7 @@ class Inserter:
         if not resolved:
             raise ValidationError("no jobs to insert")
         if not deduplicate:
-            return Insertion(self._chain.begin(resolved))
+            return Insertion(self._chain.begin(resolved), one=one)
         distinct, places = _distinct(resolved)
         return Insertion(self._chain.begin(distinct), places)
 
@@ -181,6 +201,8 @@ class Inserter:
     def _resolve(
         self, args: Any, options: InsertOptions, *, now: datetime | None = None
     ) -> Resolved:
+        if isinstance(args, type):
+            raise ConfigurationError(f"args: {args!r} is a class; insert an object of it")
         codec = codec_for(cast("type[object]", type(args)))
         self._check_kind(codec)
         config = self._config

@@ -36,10 +36,10 @@ class Inserting:
         self.limiter = NotificationLimiter(seconds(config.fetch_cooldown), self._notify)
 
     async def insert(
-        self, jobs: Jobs, tx: object | None, *, deduplicate: bool = False
+        self, jobs: Jobs, tx: object | None, *, deduplicate: bool = False, one: bool = False
     ) -> list[InsertResult]:
         """Insert and read back."""
-        insertion = self._inserter.begin(jobs, deduplicate=deduplicate)
+        insertion = self._inserter.begin(jobs, deduplicate=deduplicate, one=one)
         notify, queues = self._to_notify(insertion, tx), insertion.queues
         results = await self._asking.ask_all(
             lambda ops: self._inserter.insert(ops, insertion, notify), tx

@@ -8,7 +8,7 @@ from typing import TypeAlias, Unpack
 from msgspec import UNSET
 
 from riverrun.client.asking import Asking
-from riverrun.model.errors import NotFoundError, ValidationError
+from riverrun.model.errors import NotFoundError, SchemaError, ValidationError
 from riverrun.model.gojson import MAX_JSON_BYTES, encode_json
 from riverrun.model.job import JobRow, JobState
 from riverrun.model.job_counts import JobCountByQueueAndState
@@ -224,12 +224,18 @@ class Jobs:
             2 {"name":"Bob"}
             1 {"name":"Ada"}
         """
-        if limit is not None and limit <= 0:
+        if limit is not None and (not isinstance(limit, int) or limit <= 0):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise ValidationError(f"limit: count must be > 0, not {limit!r}, or None for all")
         return self._rows(job_query(**filters), limit, tx)
 
     async def _page(self, query: JobQuery, limit: int, tx: object | None) -> JobPage:
-        jobs = await self._asking.ask(lambda ops: ops.jobs.list(query, limit=limit), tx)
+        try:
+            jobs = await self._asking.ask(lambda ops: ops.jobs.list(query, limit=limit), tx)
+        except SchemaError as error:
+            if not query.where:
+                raise
+            cause = error.__cause__ or error  # a name that does not exist is the caller's here
+            raise ValidationError(f"where: the database refuses it: {cause}") from error
         return JobPage(jobs=jobs, cursor=query.cursor_of(jobs[-1]) if jobs else None)
 
     async def _rows(

@@ -35,7 +35,8 @@ class NotificationLimiter:
         """The same, but what may not be sent now is sent by itself when the cooldown is over."""
         if self.allows(queue):
             return True
-        if queue not in self._owed:
+        owed = self._owed.get(queue)
+        if owed is None or owed.done():  # it is, if somebody cancelled all tasks
             self._owed[queue] = asyncio.create_task(self._pay(queue))
         return False
 

@@ -9,6 +9,7 @@ from riverrun.client.asking import Asking
 from riverrun.client.served_queues import ServedQueues
 from riverrun.model.errors import NotFoundError
 from riverrun.model.gojson import encode_metadata
+from riverrun.model.job_query import check_limit
 from riverrun.model.notification import METADATA_CHANGED, PAUSE, RESUME, ControlMessage
 from riverrun.model.queue import QueueConfig, QueueRow
 from riverrun.runtime.clock import Clock
@@ -33,8 +34,9 @@ class Queues:
         return queue
 
     async def list(self, *, limit: int = 100, tx: object | None = None) -> list[QueueRow]:
-        """The queues on record, by name."""
-        return await self._asking.ask(lambda ops: ops.queues.list(limit), tx)
+        """The first `limit` queues on record (1 to 10,000), by name. Raises `ValidationError`."""
+        count = check_limit(limit)
+        return await self._asking.ask(lambda ops: ops.queues.list(count), tx)
 
     async def pause(self, name: str, *, tx: object | None = None) -> None:
         """Stop fetching from the queue, on every client, or from all with "*"; raises `NotFoundError`."""

@@ -40,6 +40,10 @@ CLOCKS_DIFFER = timedelta(hours=1)
 NEVER = datetime(9999, 12, 31, tzinfo=UTC)
 """What a row says when there is no next time, or the schedule could not name one."""
 
+SET_BACK = timedelta(hours=3)
+"""A clock set back by more is taken as corrected, and the times begin anew; after less, it is waited
+until the times that are planned come round, so that nothing is inserted twice. So do cron daemons."""
+
 
 @dataclass(frozen=True, slots=True)
 class NextRun:
@@ -79,6 +83,7 @@ class Agenda:
         self.durable = durable
         self._started = set[str]() if started is None else started
         self._entries: dict[PeriodicJobHandle, _Entry] = {}
+        self._latest: datetime | None = None
 
     def update(self, jobs: Mapping[PeriodicJobHandle, PeriodicJob], now: datetime) -> None:
         """Take in the jobs that are new, and drop those that are gone.
@@ -114,6 +119,11 @@ class Agenda:
 
     def due(self, now: datetime, monotonic: float) -> list[Firing]:
         """One firing for each job that is due, in the order of their handles."""
+        if self._latest is not None and self._latest - now > SET_BACK:
+            logger.warning("periodic jobs: the clock was set back by %s", self._latest - now)
+            for entry in self._entries.values():
+                entry.next_run, entry.firing = _next_run(entry.job, now), None
+        self._latest = now
         return [
             entry.fire_once(handle, now)
             for handle, entry in self._entries.items()
@@ -251,7 +261,7 @@ def _has_come(time: datetime | None, now: datetime) -> bool:
 def _insert(job: PeriodicJob, planned: datetime) -> PeriodicInsert | None:
     try:
         made = job.construct()
-    except Exception:
+    except BaseException:  # P14: the user's own, whatever it raises
         logger.exception("periodic job %s: nothing is inserted this time", job.label)
         return None
     if made is None:
@@ -263,6 +273,6 @@ def _insert(job: PeriodicJob, planned: datetime) -> PeriodicInsert | None:
 def _next_run(job: PeriodicJob, after: datetime) -> NextRun:
     try:
         return NextRun(job.next_run(after))
-    except Exception:
+    except BaseException:  # P14: the user's own, whatever it raises
         logger.exception("periodic job %s: its schedule will be asked again in a minute", job.label)
         return NextRun(after + ASK_AGAIN, is_unknown=True)

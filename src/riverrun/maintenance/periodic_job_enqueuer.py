@@ -38,6 +38,7 @@ from riverrun.model.errors import (
     DatabaseDataError,
     DatabaseUnavailableError,
     LeadershipLostError,
+    LifecycleError,
     OutcomeUnknownError,
     SchemaError,
     StatementTimeoutError,
@@ -155,7 +156,9 @@ class PeriodicJobEnqueuer(PeriodicService):
         except TickTakenError as error:
             await self._without_taken(firings, error.ids)
             return
-        except Exception as error:  # noqa: BLE001 - hooks and middleware raise what they like
+        except BaseException as error:  # P14: hooks and middleware raise what they like
+            if _is_being_cancelled():
+                raise
             await self._not_inserted(firings, error)
             return
         self._agenda.done(firings)
@@ -198,7 +201,7 @@ class PeriodicJobEnqueuer(PeriodicService):
         self._agenda.taken(taken)
         await self._insert([firing for firing in firings if firing not in taken])
 
-    async def _not_inserted(self, firings: Sequence[Firing], error: Exception) -> None:
+    async def _not_inserted(self, firings: Sequence[Firing], error: BaseException) -> None:
         if isinstance(error, SchemaError):
             self._rows.look_again()
         if isinstance(error, OutcomeUnknownError):
@@ -217,7 +220,7 @@ class PeriodicJobEnqueuer(PeriodicService):
         elif firings:
             self._try_again_later(firings, error)
 
-    def _without_unknown(self, firings: Sequence[Firing], error: Exception) -> list[Firing]:
+    def _without_unknown(self, firings: Sequence[Firing], error: BaseException) -> list[Firing]:
         """Those of which a row will say whether they were inserted; the others are given up."""
         told = {move.id for move in self._agenda.moves(firings)}
         lost = [one for one in firings if one.is_start or one.job.id not in told]
@@ -230,7 +233,7 @@ class PeriodicJobEnqueuer(PeriodicService):
             )
         return [firing for firing in firings if firing not in lost]
 
-    def _try_again_later(self, firings: Sequence[Firing], error: Exception) -> None:
+    def _try_again_later(self, firings: Sequence[Firing], error: BaseException) -> None:
         failures = self._agenda.failed(firings)
         pause = backoff(failures, reset=None, cap=LONGEST_RETRY, random=self._draw)
         self._agenda.hold(firings, self._clock.monotonic() + pause)
@@ -253,6 +256,10 @@ class PeriodicJobEnqueuer(PeriodicService):
             raise TimeoutError(
                 f"start hook {hook!r} did not return within {self._hook_timeout:g} s"
             ) from error
+        except BaseException as error:
+            if isinstance(error, Exception) or _is_being_cancelled():
+                raise
+            raise LifecycleError(f"start hook {hook!r} raised {error!r}") from error  # P14
 
 
 async def _call(
@@ -271,3 +278,9 @@ def _no_insert() -> Script[int]:
     """Where rows are to be moved and nothing is to be inserted."""
     yield from ()
     return 0
+
+
+def _is_being_cancelled() -> bool:
+    """Whether a cancellation is meant for us; user code raises stray ones."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0

@@ -137,7 +137,7 @@ class Reindexer(PeriodicService):
             if planned > time:
                 return planned
             problem: object = f"{planned} is not after {time}"
-        except Exception as error:  # noqa: BLE001 - the schedule is the user's
+        except BaseException as error:  # noqa: BLE001 - P14: the schedule is the user's
             problem = repr(error)
         logger.error("%s: the schedule is of no use, next in a day: %s", self.name, problem)
         return max(time, self._db.clock.now()) + A_DAY

@@ -122,10 +122,12 @@ def _declared_kind(args_class: type) -> str:
     name = args_class.__qualname__
     if kind is None:
         raise ConfigurationError(
-            f'{name} has no kind; give it a class attribute, such as kind: ClassVar[str] = "sort"'
+            f'{name} has no kind; give it a class attribute, such as kind: ClassVar[str] = "sort", '
+            f"or, if a decorated function is meant, insert what its call(...) returns"
         )
     raise ConfigurationError(
-        f"{name}.kind must be text that belongs to the class; declare it as kind: ClassVar[str]"
+        f"{name}.kind must be text that belongs to the class; declare it as kind: ClassVar[str], "
+        f"or, if a decorated function is meant, insert what its call(...) returns"
     )
 
 

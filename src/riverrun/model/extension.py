@@ -14,6 +14,7 @@ those of the client, so that they are innermost:
                  work_begin ... ─► handler ─► work_end ... ] ] ] ]
 """
 
+import inspect
 from collections.abc import Awaitable, Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -90,7 +91,7 @@ Work = Callable[[JobRow, CallNext], Awaitable[None]]
 class InsertBeginHook:
     """A function as a hook: called with each job that is about to be inserted, which it may change.
 
-    What it raises fails the whole insert.
+    What it raises fails the whole insert. It must be a plain function, not an `async` one.
     """
 
     insert_begin: InsertBegin
@@ -186,6 +187,8 @@ ErrorHandler = Callable[[JobRow, BaseException], Awaitable[ErrorHandlerResult] |
 
 HOOK_METHODS = ("insert_begin", "work_begin", "work_end", "periodic_jobs_start", "metric_emit")
 MIDDLEWARE_METHODS = ("insert_many", "work")
+PLAIN_METHODS = ("insert_begin", "insert_many", "metric_emit")
+"""Those that nobody awaits: an `async` one would be called and never run."""
 
 
 class WorkChain(NamedTuple):
@@ -255,28 +258,51 @@ def args_extensions(
 ) -> ArgsExtensions:
     """The `hooks` and `plugins` of a class of args, checked; given ones win over its attributes."""
     name = args_class.__qualname__
-    hooks = getattr(args_class, "hooks", ()) if hooks is None else hooks
-    plugins = getattr(args_class, "plugins", ()) if plugins is None else plugins
+    hooks = _declared(args_class, "hooks") if hooks is None else hooks
+    plugins = _declared(args_class, "plugins") if plugins is None else plugins
     return ArgsExtensions(
-        hooks=_checked(_listed(hooks), f"{name}.hooks", HOOK_METHODS),
-        plugins=_checked(_listed(plugins), f"{name}.plugins", HOOK_METHODS + MIDDLEWARE_METHODS),
+        hooks=_checked(hooks, f"{name}.hooks", HOOK_METHODS),
+        plugins=_checked(plugins, f"{name}.plugins", HOOK_METHODS + MIDDLEWARE_METHODS),
     )
 
 
-def _listed(value: object) -> Iterable[object]:
-    """A list or tuple as it is; nothing for a field of the args that happens to have the name."""
-    return cast("Iterable[object]", value) if isinstance(value, list | tuple) else ()
+def _declared(args_class: type, attribute: str) -> object:
+    """The attribute; nothing where it is a field of the args that happens to have the name."""
+    value: object = getattr(args_class, attribute, ())
+    methods = HOOK_METHODS + MIDDLEWARE_METHODS
+    return () if not isinstance(value, list | tuple) and not _has_any(value, methods) else value  # pyright: ignore[reportUnknownVariableType]
 
 
-def _checked(objects: Iterable[Any], place: str, methods: Sequence[str]) -> tuple[Any, ...]:
-    present = tuple(each for each in objects if each is not None)
+def _checked(objects: Any, place: str, methods: Sequence[str]) -> tuple[Any, ...]:
+    if not isinstance(objects, list | tuple):
+        raise ConfigurationError(f"{place}: give a list of extensions, not {objects!r}")
+    present = tuple(each for each in cast("Sequence[Any]", objects) if each is not None)
     for each in present:
-        if not any(callable(getattr(each, method, None)) for method in methods):
-            raise ConfigurationError(
-                f"{place}: {each!r} does nothing there; it needs one of the methods "
-                f"{', '.join(methods)}"
-            )
+        _check(each, place, methods)
     return present
+
+
+def _check(extension: Any, place: str, methods: Sequence[str]) -> None:
+    if isinstance(extension, type):
+        raise ConfigurationError(
+            f"{place}: {extension!r} is a class; give an object of it, {extension.__name__}(...)"
+        )
+    if not _has_any(extension, methods):
+        raise ConfigurationError(
+            f"{place}: {extension!r} does nothing there; it needs one of the methods "
+            f"{', '.join(methods)}"
+        )
+    for method in PLAIN_METHODS:
+        function = getattr(extension, method, None)
+        if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
+            raise ConfigurationError(
+                f"{place}: {method} of {extension!r} is async; it must be a plain function, since "
+                f"nobody awaits it"
+            )
+
+
+def _has_any(extension: object, methods: Iterable[str]) -> bool:
+    return any(callable(getattr(extension, method, None)) for method in methods)
 
 
 def _methods(objects: Iterable[Any], name: str) -> tuple[Any, ...]:

@@ -4,7 +4,7 @@ Three layers speak about a job: the call, the class of its args, and the client.
 wins; None, 0 and "" say nothing.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
 from difflib import get_close_matches
@@ -56,7 +56,7 @@ class InsertOptions:
         if self.queue:
             check_queue(self.queue)
         if self.tags:
-            _check_tags(self.tags)
+            check_tags(self.tags)
         if self.priority:
             check_priority(self.priority)
         if self.max_attempts:
@@ -202,8 +202,9 @@ def _first_state(options: InsertOptions) -> JobState:
     return JobState.AVAILABLE if options.scheduled_at is None else JobState.SCHEDULED
 
 
-def _check_tags(tags: Sequence[str]) -> None:
-    if isinstance(tags, str | bytes):
+def check_tags(tags: Sequence[str]) -> None:
+    """Raise `ValidationError` unless `tags` is a list of words that may be tags."""
+    if isinstance(tags, str | bytes) or not isinstance(tags, Collection):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise ValidationError(f"tags must be a list of words, such as [{tags!r}]")
     for tag in tags:
         check_tag(tag)

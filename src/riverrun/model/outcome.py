@@ -88,7 +88,11 @@ INTERRUPTED = Interrupted()
 
 
 class JobControl(Exception):  # noqa: N818 - it says how an attempt ends, not that something broke
-    """Raised by a handler to say how its attempt ends, other than by failing."""
+    """Raised by a handler to say how its attempt ends, other than by failing.
+
+    It counts as well within an exception group, as an `asyncio.TaskGroup` raises it, whatever else
+    is there, and when another error is raised `from` it.
+    """
 
     outcome: Snooze | Cancel | Discard
 

@@ -178,7 +178,7 @@ async def require_not_inserted(
     if found and not expectation:
         raise _failure(
             f"{len(found)} jobs found with kind{wanted.and_args}, but expected to find none: "
-            f"{wanted.kind}",
+            f"{wanted.kind}{wanted.its_args}",
             rows,
             [wanted.kind],
         )
@@ -198,6 +198,10 @@ class _Wanted:
     @property
     def and_args(self) -> str:
         return "" if self.args is _NO_ARGS else " and args"
+
+    @property
+    def its_args(self) -> str:
+        return "" if self.args is _NO_ARGS else f", {self.args!r}"
 
     def fits(self, row: JobRow) -> bool:
         return not self.differences(row)
@@ -250,7 +254,7 @@ async def _rows(client: Client, kinds: Sequence[str], tx: object | None) -> list
 
 
 def _wrong_number(wanted: _Wanted, number: int) -> str:
-    which = f"with kind{wanted.and_args}: {wanted.kind}"
+    which = f"with kind{wanted.and_args}: {wanted.kind}{wanted.its_args}"
     if number == 0:
         return f"No jobs found {which}"
     return f"More than one job found {which} (you might want require_many_inserted instead)"

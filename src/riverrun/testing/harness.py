@@ -15,6 +15,7 @@ from riverrun.client.client import Client
 from riverrun.drivers.statement import Database
 from riverrun.maintenance.job_scheduler import JobScheduler
 from riverrun.model.duration import Duration, parse_duration
+from riverrun.model.errors import ValidationError
 from riverrun.model.insert import InsertKeywords
 from riverrun.model.job import JobRow
 from riverrun.runtime.clock import ManualClock
@@ -133,26 +134,19 @@ class Harness:
         By priority, then by time, then by id, whatever the queue. Jobs of paused queues are not due.
         What the job raises is in the result. Raises `ConfigurationError` without workers.
         """
-        await self.client.open()
-        await self._lead()
-        row = await self._fetch()
-        return None if row is None else await self._workbench().work(row)
+        queue = await self._due_queue()
+        return None if queue is None else await self._work_from(queue)
 
     async def work_all(
         self, *, raise_errors: bool = False, limit: int = MAX_JOBS
     ) -> list[WorkResult]:
         """Work every job that is due, those that they insert included, until none is; the results.
 
-        With `raise_errors` the first error of a job is raised as it is. Raises `AssertionError` after
-        `limit` jobs, since jobs that insert or snooze each other would go on for ever.
+        With `raise_errors` the first error of a job is raised as it is. Raises `AssertionError` if more
+        than `limit` jobs are due, since jobs that insert or snooze each other would go on for ever.
         """
         results: list[WorkResult] = []
-        while (result := await self.work_one()) is not None:
-            results.append(result)
-            if raise_errors and result.error is not None:
-                raise result.error
-            if len(results) >= limit:
-                raise AssertionError(_endless(results))
+        await self._work_due(results, raise_errors=raise_errors, limit=limit)
         return results
 
     async def advance(
@@ -168,13 +162,18 @@ class Harness:
 
         The clock stops at each time at which something is due, and `work_all` is called there, so that
         a retry due in an hour runs in an hour, and what it inserts has its time from there. (To jump,
-        with all that is due worked late, call `clock.advance` and then `work_all`.)
+        with all that is due worked late, call `clock.advance` and then `work_all`.) `limit` is for the
+        whole way. Raises `ValidationError` for a step back.
         """
-        target = self.clock.now() + parse_duration(by, name="advance") + timedelta(**units)
-        results = await self.work_all(raise_errors=raise_errors, limit=limit)
+        step = parse_duration(by, name="advance") + timedelta(**units)
+        if step < timedelta(0):
+            raise ValidationError(f"advance: time goes forward, not by {step.total_seconds():g} s")
+        target = self.clock.now() + step
+        results: list[WorkResult] = []
+        await self._work_due(results, raise_errors=raise_errors, limit=limit)
         while (time := await self._next_time()) is not None and time <= target:
             self.clock.advance(time - self.clock.now())
-            results += await self.work_all(raise_errors=raise_errors, limit=limit)
+            await self._work_due(results, raise_errors=raise_errors, limit=limit)
         self.clock.advance(target - self.clock.now())
         return results
 
@@ -220,18 +219,37 @@ class Harness:
         while await scheduler.batch(limit) >= limit:
             pass
 
-    async def _fetch(self) -> JobRow | None:
-        config, db = self.client.config, inside.handle(self.client)
-        bench = self._workbench()
-        kinds = bench.kinds if config.fetch_only_known_kinds else None
-        queue = await db.run(next_due_queue(db.database.dialect, db.now, kinds))
-        if queue is None:
-            return None
+    async def _work_due(self, results: list[WorkResult], *, raise_errors: bool, limit: int) -> None:
+        """Work what is due until nothing is, and add to `results` what became of it."""
+        while (queue := await self._due_queue()) is not None:
+            if results and len(results) >= limit:
+                raise AssertionError(_endless(results))
+            result = await self._work_from(queue)
+            if result is None:
+                return
+            results.append(result)
+            if raise_errors and result.error is not None:
+                raise result.error
+
+    async def _due_queue(self) -> str | None:
+        """The queue of the most urgent job that is due."""
+        await self.client.open()
+        await self._lead()
+        db = inside.handle(self.client)
+        return await db.run(next_due_queue(db.database.dialect, db.now, self._kinds()))
+
+    async def _work_from(self, queue: str) -> WorkResult | None:
+        db = inside.handle(self.client)
         fetch = db.operations.jobs.fetch(
-            queue, limit=1, client_id=config.id, kinds=kinds, now=db.now
+            queue, limit=1, client_id=self.client.config.id, kinds=self._kinds(), now=db.now
         )
         rows = await db.run(fetch)
-        return rows[0] if rows else None
+        return await self._workbench().work(rows[0]) if rows else None
+
+    def _kinds(self) -> list[str] | None:
+        """The kinds that are fetched; None for all."""
+        bench = self._workbench()
+        return bench.kinds if self.client.config.fetch_only_known_kinds else None
 
     def _workbench(self) -> Workbench:
         if self._bench is None:
@@ -259,6 +277,6 @@ def _endless(results: list[WorkResult]) -> str:
     last = results[-1].job
     return (
         f"{len(results)} jobs were worked and there are more: the last is job {last.id} ({last.kind}), "
-        f"{last.state}; do jobs insert each other, or snooze for no time? If so many are meant, raise "
-        f"limit="
+        f"{last.state}; do jobs insert each other, or snooze again and again? If so many are meant, "
+        f"raise limit="
     )

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from riverrun.model.errors import JobTimeoutError
 from riverrun.model.job import JobRow
@@ -64,6 +64,16 @@ class Attempt(WorkContext):
         self.overrun: Overrunning | None = None
         self.add_slot = False
 
+    def end(self) -> None:
+        """The attempt is over: let go of all that holds it, or only the garbage collector would end it.
+
+        The task does by its context, for one. It goes on running, and so is held by the event loop.
+        """
+        self.working = False
+        self.job = None
+        self.task = None
+        self.at_end = None
+
     def cancel(self, cause: CancelCause) -> None:
         """Tell the attempt to end. The first cause counts; a handler is cancelled once.
 
@@ -114,7 +124,7 @@ def outcome_of_error(error: BaseException, cause: CancelCause | None, *, traces:
     """What an exception that left the attempt says, given why it was told to end, if it was."""
     if cause is CancelCause.REMOTE:
         return Cancel(CANCELLED_REMOTELY)
-    for link in _chain(error):
+    for link in _tree(error):
         if isinstance(link, JobControl):
             return link.outcome
     if cause is CancelCause.STOP and is_cancellation(error):
@@ -144,6 +154,23 @@ def _text(error: BaseException) -> str:
     except BaseException:  # noqa: BLE001 - the user's own __str__
         return f"{name} (its text could not be made)"
     return text or name
+
+
+def _tree(error: BaseException) -> Iterator[BaseException]:
+    """The exception, those in it if it is a group, as tasks raise it, and what all were raised *from*."""
+    seen: set[int] = set()
+    waiting = [error]
+    while waiting:
+        link = waiting.pop()
+        if id(link) in seen:
+            continue
+        seen.add(id(link))
+        yield link
+        if link.__cause__ is not None:
+            waiting.append(link.__cause__)
+        if isinstance(link, BaseExceptionGroup):
+            group = cast("BaseExceptionGroup[BaseException]", link)
+            waiting.extend(reversed(group.exceptions))
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:

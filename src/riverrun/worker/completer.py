@@ -100,8 +100,10 @@ class Completer(Service):
 
     def add(self, completion: Completion) -> None:
         """Take over one outcome; never waits. The newest for a job counts."""
-        self.supersede(completion.row.id)
-        self._pending[completion.row.id] = completion
+        job_id = completion.row.id
+        self._pending[job_id] = completion
+        self._writing.pop(job_id, None)
+        self._locked.pop(job_id, None)
         self._arrived.set()
 
     def supersede(self, job_id: int) -> None:
@@ -163,7 +165,11 @@ class Completer(Service):
     async def _look_again(self) -> None:
         if self._locked and self._until_next_look() <= 0:
             await self._write_some(self._locked)
+            self._look_again_in_a_while()
             self._told_of_locks = bool(self._locked)
+
+    def _look_again_in_a_while(self) -> None:
+        self._look_again_at = self._db.clock.monotonic() + LOCKED_PAUSE
 
     async def _write_some(self, outcomes: dict[int, Completion]) -> None:
         """Take a batch from `outcomes`, and return when each of it is written, put aside or given up."""
@@ -279,12 +285,12 @@ class Completer(Service):
         if locked and not self._told_of_locks:
             self._told_of_locks = True
             logger.warning("somebody else has locked the rows of jobs %.200s", sorted(locked))
+        if locked and not self._locked:
+            self._look_again_in_a_while()
         for completion in batch:
             job_id = completion.row.id
             if job_id in locked and self._writing.pop(job_id, None) is not None:
                 self._locked[job_id] = completion
-        if locked:
-            self._look_again_at = self._db.clock.monotonic() + LOCKED_PAUSE
 
     async def _tell(self, batch: Sequence[Completion], rows: dict[int, JobRow]) -> None:
         """Publish one event for each attempt, from the row as it is stored now."""

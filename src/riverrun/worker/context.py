@@ -14,7 +14,7 @@ from typing import Any, Generic, ParamSpec, TypeVar, overload
 
 from riverrun.model.errors import LifecycleError
 from riverrun.model.job import JobRow
-from riverrun.model.job_metadata import OUTPUT, check_metadata, check_output
+from riverrun.model.job_metadata import OUTPUT, checked_metadata, checked_output
 from riverrun.runtime.handle import DatabaseHandle
 from riverrun.worker.own_row import OwnRow
 from riverrun.worker.resumable import CURSOR_OUTSIDE, NO_CURSOR, STEP_KEY, Progress
@@ -101,13 +101,11 @@ class WorkContext:
 
     def set_metadata(self, key: str, value: Any) -> None:
         """Set a key that is not River's own; see `Job.set_metadata`."""
-        check_metadata(key, value)
-        self.update(key, value)
+        self.update(key, checked_metadata(key, value))
 
     def record_output(self, value: Any) -> None:
         """Keep the output; see `Job.record_output`."""
-        check_output(value)
-        self.update(OUTPUT, value)
+        self.update(OUTPUT, checked_output(value))
 
 
 class Job(Generic[A]):

@@ -34,7 +34,7 @@ from riverrun.worker.attempt import (
     Attempt,
     is_cancellation,
     outcome_of_error,
-    outcome_of_result,
+    raise_result,
     timeout_error,
 )
 from riverrun.worker.context import AtEnd, CancelCause, Job, set_work_context
@@ -93,17 +93,15 @@ class Executor:
         """Run the attempt to its end and say what is to be written about it."""
         try:
             result = await self._begin(attempt)
-            outcome = COMPLETED if result is None else outcome_of_result(result)
+            if result is not None:
+                raise_result(result)
             if attempt.at_end is not None:
-                await attempt.at_end(outcome is COMPLETED)
+                await attempt.at_end(True)
         except BaseException as error:  # noqa: BLE001 - P14: whatever it is, it ends only this job
             return await self._after_error(attempt, error)
         finally:
-            attempt.working = False
-            attempt.job = None  # they hold each other, and args may be large
-        if outcome is COMPLETED and attempt.updates is None:
-            return SUCCESS
-        return self._update(attempt, outcome)
+            attempt.end()
+        return SUCCESS if attempt.updates is None else self._update(attempt, COMPLETED)
 
     def _begin(self, attempt: Attempt) -> Awaitable[object]:
         """What to await for the result; where nothing is around the handler, the handler itself."""
@@ -119,7 +117,7 @@ class Executor:
             return self._run(attempt, handler, self._prepare(attempt, handler, row))
         self._let_interrupt(attempt, told=attempt.cause is not None)
         prepare = partial(self._prepare, attempt, handler)
-        return pipeline.run(row, prepare, partial(self._run, attempt, handler))
+        return pipeline.run(row, prepare, partial(self._run_inside, attempt, handler))
 
     def _pipeline(self, kind: str) -> Pipeline:
         handler = self._workers.get(kind)
@@ -134,6 +132,14 @@ class Executor:
         attempt.job = job
         job.timeout = handler.timeout_for(job, self._options.job_timeout)
         return job
+
+    async def _run_inside(self, attempt: Attempt, handler: Handler, job: Job[Any]) -> object:
+        """`_run` in whatever task middleware calls it; afterwards a cancel is for the outer one again."""
+        outer = attempt.task
+        try:
+            return await self._run(attempt, handler, job)
+        finally:
+            attempt.task = outer
 
     async def _run(self, attempt: Attempt, handler: Handler, job: Job[Any]) -> object:
         """Call the handler. A cancellation for its timeout becomes the error of a timeout here."""
@@ -174,7 +180,7 @@ class Executor:
         if interruptible and attempt.cause is not None:
             await _settle()
         try:
-            result: object = await self._threads.run(handler.function, job)
+            result = await self._thread_result(handler, job)
         finally:
             attempt.interruptible = interruptible
         if asyncio.iscoroutine(result):
@@ -183,6 +189,20 @@ class Executor:
         if job.cancel_cause is CancelCause.TIMEOUT:
             raise asyncio.CancelledError
         return result
+
+    async def _thread_result(self, handler: Handler, job: Job[Any]) -> object:
+        """What the thread returns. Middleware that cancels, for a timeout of its own, waits for it too."""
+        thread = asyncio.ensure_future(self._threads.run(handler.function, job))
+        cancelled = False
+        while not thread.done():
+            try:
+                await asyncio.wait({thread})
+            except asyncio.CancelledError:
+                cancelled = True
+                job.cancel(CancelCause.STOP)
+        if cancelled and (thread.cancelled() or thread.exception() is None):
+            raise asyncio.CancelledError
+        return thread.result()
 
     async def _after_error(self, attempt: Attempt, error: BaseException) -> JobUpdate:
         """What an attempt that raised ends in; of failures the error handler is told."""

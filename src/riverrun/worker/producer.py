@@ -263,7 +263,9 @@ class Producer(Service):
         self._slots.take(attempt)
         if row.id in self._early_cancels:
             attempt.cancel(CancelCause.REMOTE)
-        attempt.task = start_eagerly(self._work(attempt))
+        task = start_eagerly(self._work(attempt))
+        if not task.done():
+            attempt.task = task
 
     def _give_back(self, row: JobRow) -> None:
         """Claimed in the instant of a stop: available again, its attempt uncounted, never begun."""

@@ -69,10 +69,11 @@ class QueueSettings:
 
     def hear(self, message: ControlMessage) -> None:
         """Do what a message about this queue says."""
-        self._heard += 1
         if message.action in (PAUSE, RESUME):
+            self._heard += 1
             self._set_paused(paused=message.action == PAUSE)
         elif message.action == METADATA_CHANGED and bytes(message.metadata):
+            self._heard += 1
             self._set_metadata(bytes(message.metadata).decode())
         else:
             logger.debug("ignored control message %r of queue %r", message.action, self.queue)

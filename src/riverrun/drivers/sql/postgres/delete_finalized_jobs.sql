@@ -2,7 +2,8 @@
 -- without a queue is for all those that are not in `own_queues`. For each rule the index
 -- river_job_state_and_finalized_at_index gives the longest finished jobs in order, so nothing is
 -- sorted or looked through but what goes. One that is retried meanwhile is not finalized any more.
--- One row comes back for each job deleted.
+-- What somebody else has locked is left to the next pass: waiting for it would hold up all the others,
+-- and whoever holds it might in turn wait for one of those. One row comes back for each job deleted.
 delete from /*schema*/river_job
 where id = any(array(
         select old.id
@@ -19,6 +20,7 @@ where id = any(array(
                 )
             order by job.finalized_at
             limit :limit::int
+            for update skip locked
         ) as old
         order by old.id
         limit :limit::int
