@@ -129,7 +129,7 @@ class PeriodicJobEnqueuer(PeriodicService):
         try:
             new = await self._commit(firings)
         except BaseException as error:  # P14: hooks and middleware raise what they like
-            if _is_being_cancelled():
+            if _is_our_end(error):
                 raise
             await self._not_inserted(firings, error)
             return
@@ -192,7 +192,7 @@ class PeriodicJobEnqueuer(PeriodicService):
                 f"start hook {hook!r} did not return within {self._hook_timeout:g} s"
             ) from error
         except BaseException as error:
-            if isinstance(error, Exception) or _is_being_cancelled():
+            if isinstance(error, Exception) or _is_our_end(error):
                 raise
             raise LifecycleError(f"start hook {hook!r} raised {error!r}") from error  # P14
 
@@ -208,7 +208,10 @@ async def _call(hook: PeriodicJobsStart, threads: ThreadPool) -> None:
         await answer
 
 
-def _is_being_cancelled() -> bool:
-    """Whether a cancellation is meant for us; user code raises stray ones."""
+def _is_our_end(error: BaseException) -> bool:
+    """Whether we are to end: a cancellation that is meant for us, for user code raises stray ones, or
+    the loop is gone and Python throws away what had not ended."""
+    if isinstance(error, GeneratorExit):
+        return True
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0
