@@ -157,7 +157,7 @@ class PeriodicJobEnqueuer(PeriodicService):
             await self._without_taken(firings, error.ids)
             return
         except BaseException as error:  # P14: hooks and middleware raise what they like
-            if _is_being_cancelled():
+            if _is_our_end(error):
                 raise
             await self._not_inserted(firings, error)
             return
@@ -257,7 +257,7 @@ class PeriodicJobEnqueuer(PeriodicService):
                 f"start hook {hook!r} did not return within {self._hook_timeout:g} s"
             ) from error
         except BaseException as error:
-            if isinstance(error, Exception) or _is_being_cancelled():
+            if isinstance(error, Exception) or _is_our_end(error):
                 raise
             raise LifecycleError(f"start hook {hook!r} raised {error!r}") from error  # P14
 
@@ -280,7 +280,12 @@ def _no_insert() -> Script[int]:
     return 0
 
 
-def _is_being_cancelled() -> bool:
-    """Whether a cancellation is meant for us; user code raises stray ones."""
+def _is_our_end(error: BaseException) -> bool:
+    """Whether it is we who are to end; user code raises stray cancellations.
+
+    Where the loop is gone, Python throws away what had not ended: that must not be held up.
+    """
+    if isinstance(error, GeneratorExit):
+        return True
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0
