@@ -1,6 +1,7 @@
 """Start hooks: called before a term's periodic jobs, and able to keep them from starting."""
 
 import asyncio
+import contextlib
 import threading
 from typing import Any
 
@@ -43,6 +44,16 @@ async def test_a_start_hook_that_fails_fails_the_start_and_leaves_no_trace(db: D
     await term.start()
     assert await term.names() == ["a", "hooked"]
     await term.enqueuer.stop()
+
+
+async def test_a_start_hook_that_swallows_its_time_limit_fails_the_start(db: Database) -> None:
+    async def deaf(_durable_jobs: Any) -> None:
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
+
+    term = Term(db, start_hooks=[deaf], enqueuer={"hook_timeout": 0.01})
+    with pytest.raises(TimeoutError, match=r"did not return within 0\.01 s"):
+        await term.enqueuer.start()
 
 
 @pytest.mark.parametrize("kind", ["async", "thread"])

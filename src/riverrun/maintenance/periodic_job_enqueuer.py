@@ -246,19 +246,20 @@ class PeriodicJobEnqueuer(PeriodicService):
     async def _within_hook_timeout(
         self, hook: PeriodicJobsStart, durable: list[DurablePeriodicJob], threads: ThreadPool
     ) -> None:
-        limit = asyncio.timeout(self._hook_timeout)
+        limit, error = asyncio.timeout(self._hook_timeout), None
         try:
             async with limit:
                 await _call(hook, list(durable), threads)
-        except TimeoutError as error:
-            if not limit.expired():
+        except BaseException as raised:
+            if _is_our_end(raised) or (isinstance(raised, Exception) and not limit.expired()):
                 raise
+            error = raised
+        if limit.expired():  # a hook may have swallowed the cancellation
+            seconds = self._hook_timeout
             raise TimeoutError(
-                f"start hook {hook!r} did not return within {self._hook_timeout:g} s"
+                f"start hook {hook!r} did not return within {seconds:g} s"
             ) from error
-        except BaseException as error:
-            if isinstance(error, Exception) or _is_our_end(error):
-                raise
+        if error is not None:
             raise LifecycleError(f"start hook {hook!r} raised {error!r}") from error  # P14
 
 
