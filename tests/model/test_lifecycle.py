@@ -64,7 +64,12 @@ def test_a_plain_success_is_one_shared_value() -> None:
 
 
 def test_snoozes_are_counted_in_the_metadata_whatever_was_there() -> None:
-    for stored, expected in ((None, 1), ('{"snoozes":4}', 5), ('{"snoozes":"many"}', 1)):
+    counts = (
+        (None, 1), ('{"snoozes":4}', 5), ('{"snoozes":"many"}', 1), ('{"snoozes":"4"}', 5),
+        ('{"snoozes":" 4"}', 1), ('{"snoozes":-2.5}', -1), ('{"snoozes":true}', 2),
+        ('{"snoozes":1e400}', 1), ('{"snoozes":1,"large":1e400}', 2), ("[]", 1),
+    )  # fmt: skip
+    for stored, expected in counts:
         job = msgspec.structs.replace(JOB, encoded_metadata=stored)
         assert decide(job, Snooze(1), delay=SOON).metadata == {"snoozes": expected}
 

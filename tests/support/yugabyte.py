@@ -5,7 +5,7 @@ from typing import Any
 import asyncpg
 
 YUGABYTE = "PostgreSQL 15.2-YB-2025.1.0.0-b0 on x86_64-pc-linux-gnu"
-_FUNCTIONS = f"""
+FUNCTIONS = f"""
     create function version() returns text language sql as $$ select '{YUGABYTE}'::text $$;
     create function pg_notify(text, text) returns void language plpgsql as
         $$ begin raise exception 'this server has no notifications'; end $$;
@@ -22,6 +22,6 @@ async def pretend(url: str, *, listens: bool | None = None) -> str:
     """
     setting = {None: "null", True: "'on'", False: "'off'"}[listens]
     connection: Any = await asyncpg.connect(url)
-    await connection.execute(_FUNCTIONS.format(setting=setting))
+    await connection.execute(FUNCTIONS.format(setting=setting))
     await connection.close()
     return url + _OURS_FIRST

@@ -87,9 +87,9 @@ class Jobs:
         """Make the job available now, whatever became of it, with one attempt more if none is left.
 
         A running job, or one that is due already, is returned as it is. An old request to cancel the
-        job is forgotten (River for Go keeps it, and cancels the job again). Nobody is notified: the
-        job is found by polling. Raises `NotFoundError`, and `UniqueConflictError` if another live job
-        holds its unique key.
+        job is forgotten (River for Go before 0.51 keeps it, and cancels the job again). Nobody is
+        notified: the job is found by polling. Raises `NotFoundError`, and `UniqueConflictError` if
+        another live job holds its unique key.
         """
         now = self._clock.now_or_none()
         row = await self._asking.ask_all(lambda ops: ops.jobs.retry(job_id, now=now), tx)

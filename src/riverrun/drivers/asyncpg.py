@@ -47,6 +47,7 @@ from riverrun.model.errors import (
     DatabaseUnavailableError,
     LifecycleError,
     OutcomeUnknownError,
+    StatementTimeoutError,
 )
 
 T = TypeVar("T")
@@ -125,7 +126,7 @@ class AsyncpgDatabase:
     async def transact(self, script: Script[T], /) -> T:
         """Run a script in one transaction of our own; may raise `OutcomeUnknownError`."""
         pool = self._opened()
-        raw = await self._acquire_in_time(pool)
+        raw = await self._begin(pool)
         try:
             return await _in_transaction(raw, self._dialect, script)
         finally:
@@ -184,6 +185,26 @@ class AsyncpgDatabase:
                 pool.release(raw)
         return statement.read(rows)
 
+    async def _begin(self, pool: AsyncpgPool, *, again: bool = True) -> RawConnection:
+        """A connection with a transaction just begun.
+
+        One that the server ended while it lay in the pool may be noticed only now. Nothing is lost with
+        it yet, so another is taken; the pool drops its others when it comes back.
+        """
+        raw = await self._acquire_in_time(pool)
+        try:
+            await Adopted(_Asyncpg(raw), self._dialect.schema, self._dialect.server).run(_BEGIN)
+        except BaseException as error:
+            try:
+                await settle(raw, "rollback")
+            finally:
+                pool.release(raw)
+            is_broken = isinstance(error, DatabaseUnavailableError) and raw.is_closed()
+            if again and is_broken and not isinstance(error, StatementTimeoutError):
+                return await self._begin(pool, again=False)
+            raise
+        return raw
+
     async def _acquire_in_time(self, pool: AsyncpgPool) -> RawConnection:
         try:
             async with asyncio.timeout(DEFAULT_TIMEOUT):
@@ -235,7 +256,6 @@ async def _answer(raw: RawConnection, statement: Statement[Any]) -> Sequence[Row
 async def _in_transaction(raw: RawConnection, dialect: Dialect, script: Script[T]) -> T:
     connection = Adopted(_Asyncpg(raw), dialect.schema, dialect.server)
     try:
-        await connection.run(_BEGIN)
         answer = await drive(connection, script)
         await _commit(raw)
     except BaseException as error:

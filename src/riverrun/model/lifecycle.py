@@ -13,6 +13,8 @@ only turn a request that would run the job again into `cancelled`, when a cancel
 Times are delays, since only the database's clock decides what is due.
 """
 
+import math
+import re
 from datetime import timedelta
 from typing import assert_never
 
@@ -36,6 +38,8 @@ SHORT_DELAY = timedelta(seconds=5)
 
 It equals the interval of the job scheduler, which looks as far ahead.
 """
+
+_WHOLE_NUMBER = re.compile(r"-?\d{1,18}\Z", re.ASCII)
 
 TRANSITIONS: dict[JobState, frozenset[JobState]] = {
     JobState.AVAILABLE: frozenset({JobState.RUNNING, JobState.CANCELLED, JobState.AVAILABLE}),
@@ -106,11 +110,19 @@ def _snoozed(job: JobRow, delay: timedelta) -> JobUpdate:
 
 
 def _snooze_count(job: JobRow) -> int:
-    """How often the job was snoozed before; anything but a number counts as never."""
-    if job.encoded_metadata is None:
+    """How often the job was snoozed before, by River's rules for what else may stand there.
+
+    The other members are not decoded: a number that Python cannot hold must not keep a job from its
+    snooze.
+    """
+    try:
+        members = msgspec.json.decode(job.encoded_metadata or "{}", type=dict[str, msgspec.Raw])
+        count: object = msgspec.json.decode(members.get("snoozes", b"0"))
+    except msgspec.DecodeError:
         return 0
-    count = job.metadata.get("snoozes", 0)
-    return int(count) if isinstance(count, int | float) and not isinstance(count, bool) else 0
+    if isinstance(count, str):
+        return int(count) if _WHOLE_NUMBER.match(count) else 0
+    return int(count) if isinstance(count, int | float) and math.isfinite(count) else 0
 
 
 def _failed(job: JobRow, error: AttemptError | None, delay: timedelta) -> JobUpdate:
