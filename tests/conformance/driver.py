@@ -96,12 +96,15 @@ class Adapter:
         return answer
 
     async def send(self, line: bytes) -> bytes:
-        """Any line, and the one that answers it."""
+        """Any line, and the one that answers it; raises `EOFError` if the process ends without."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._process.stdin.write(line + b"\n")
         await self._process.stdin.drain()
-        return await self._process.stdout.readline()
+        answer = await self._process.stdout.readline()
+        if not answer:
+            raise EOFError(f"{self.name} ended without an answer")
+        return answer
 
     # What scenarios do again and again.
 
