@@ -75,6 +75,7 @@ async def measured(world: World, logged: Counted) -> Counter[str]:
     for client in world.clients.values():
         client.events.clear()
         client.terms.clear()
+        client.ended.clear()
         client.hook.calls.clear()
         client.plugin.starts.clear()
         client.plugin.probes = client.plugin.probes[-1:]

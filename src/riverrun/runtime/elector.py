@@ -246,7 +246,7 @@ class Elector(Service):
     async def _rest_as_follower(self) -> None:
         options = self._options
         if await self._rest(options.interval + self._draw(0, options.jitter)):
-            await self._clock.sleep(self._draw(0, self._summons.delay))
+            await self._clock.wait_for_event(self.stopping, self._draw(0, self._summons.delay))
 
     def _begin(self, row: LeaderRow, started: float) -> LeadershipTerm:
         self._epoch += 1

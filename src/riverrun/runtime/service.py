@@ -73,6 +73,8 @@ class Service(ABC):
     stop_grace: float | None = None
     cancel_grace: float = 5.0
     recancel_every: float = 1.0
+    tells_of_failures: bool = False
+    """Whether it logs by itself how services within it fail, so that they need not."""
 
     def __init__(self, *, name: str | None = None) -> None:
         self.name = name or type(self).__name__

@@ -10,9 +10,8 @@
 import logging
 from collections import deque
 from collections.abc import Callable
-from datetime import datetime
 
-from riverrun.drivers.operations.leader import ElectedAt
+from riverrun.drivers.operations.leader import elected_at_text
 from riverrun.model.notification import LEADERSHIP, LeadershipMessage
 from riverrun.runtime.clock import Clock
 from riverrun.runtime.notifier import Notifier
@@ -80,7 +79,7 @@ class Summons:
         That it was resigned will be no news, unless another process with our id says so of its own.
         """
         self._term, self._request = term, None
-        self._own.append(_text(term.elected_at))
+        self._own.append(elected_at_text(term.elected_at))
 
     def asks_to_resign(self, term: LeadershipTerm) -> bool:
         """Whether this term is asked to end; asking clears it."""
@@ -132,8 +131,4 @@ class Summons:
 def _means(request: LeadershipMessage, term: LeadershipTerm) -> bool:
     if request.leader_id and request.leader_id != term.leader_id:
         return False
-    return not request.elected_at or request.elected_at == _text(term.elected_at)
-
-
-def _text(elected_at: ElectedAt) -> str:
-    return elected_at.isoformat() if isinstance(elected_at, datetime) else str(elected_at)
+    return not request.elected_at or request.elected_at == elected_at_text(term.elected_at)

@@ -76,6 +76,8 @@ class Upkeep(Service):
     and must be quick. `failures` are those of the last term, where this one is to go on from them.
     """
 
+    tells_of_failures = True
+
     def __init__(
         self,
         name: str,
@@ -183,9 +185,10 @@ class Upkeep(Service):
         failures, limit = self.health.failures, self._options.max_attempts
         repeat = self._repeats.note(self.name, str(self.health.error))
         if failures <= limit or is_milestone(failures):
+            of = f" of {limit}" if failures <= limit else ""
             logger.error(
-                "%s could not be started, attempt %d of %d (epoch %d), next in %.1f s: %s%s",
-                self.name, failures, limit, self._epoch, pause, self.health.error, repeat,
+                "%s could not be started, attempt %d%s (epoch %d), next in %.1f s: %s%s",
+                self.name, failures, of, self._epoch, pause, self.health.error, repeat,
                 exc_info=error if repeat.is_new else None,
             )  # fmt: skip
 

@@ -1,0 +1,163 @@
+"""Clients as processes of their own on real databases: who maintains after the worst has happened to one.
+
+In each test every tick of the periodic job is there once, none is missed, and who inserted them took
+turns: had two maintained at once, theirs would be mixed.
+"""
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+
+import pytest
+
+from riverrun.drivers.statement import Database
+from riverrun.drivers.url import open_database
+from riverrun.model.job import JobRow, JobState
+from riverrun.testing.postgres import URL_VARIABLE
+from tests.support.databases import migrate
+from tests.support.electing import leader
+from tests.support.maintenance import until
+from tests.support.operations import get
+from tests.support.processes import (
+    Member,
+    leads,
+    member,
+    missed_or_doubled,
+    overdue,
+    ticked,
+    ticks,
+    turns,
+)
+from tests.support.servers import OwnServer, own_server
+from tests.support.transactions import transaction
+
+
+async def is_completed(db: Database, job: JobRow) -> bool:
+    return (await get(db, job.id)).state is JobState.COMPLETED
+
+
+async def are_as_they_should(db: Database, *names: str) -> bool:
+    """Whether these have maintained, one after the other, and inserted each tick once."""
+    found = await ticks(db)
+    assert (turns(found), missed_or_doubled(found)) == (list(names), [])
+    return True
+
+
+async def test_when_the_leader_is_killed_the_next_maintains(
+    db: Database, database_url: str
+) -> None:
+    async with member(database_url, "a", "brief") as a, member(database_url, "b", "brief") as b:
+        await ticked(db, "a")
+        await b.says("election.denied")
+        await a.kill()
+        job = await overdue(db, 1)
+        await b.maintains()
+        await until(lambda: is_completed(db, job))
+        await ticked(db, "b")
+        assert await b.ends() == 0
+        assert b.names().count("worked") == 1
+    assert await are_as_they_should(db, "a", "b")
+    assert await leads(db) is None
+
+
+async def test_a_leader_that_is_stopped_by_the_system_does_nothing_more_once_it_goes_on(
+    db: Database, database_url: str
+) -> None:
+    async with member(database_url, "a", "brief") as a, member(database_url, "b", "brief") as b:
+        await ticked(db, "a")
+        await b.says("election.denied")
+        await stop(a, database_url)
+        await b.maintains()
+        await ticked(db, "b")
+        a.send(signal.SIGCONT)
+        lost = await a.says("leadership.lost")
+        assert lost["reason"] in ("trust_expired", "replaced", "loop_stalled")
+        await a.says("election.denied")
+        assert await b.ends() == 0
+        await a.maintains()
+        await ticked(db, "a")
+        assert await a.ends() == 0
+    assert await are_as_they_should(db, "a", "b", "a")
+
+
+async def stop(leader: Member, url: str) -> None:
+    """As SIGSTOP does; outside of its transactions, which on SQLite would keep out everybody."""
+    async with transaction(url):
+        leader.send(signal.SIGSTOP)
+        await leader.stopped()
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[OwnServer]:
+    monkeypatch.delenv(URL_VARIABLE, raising=False)
+    with own_server() as server:
+        asyncio.run(migrate(server.url))
+        yield server
+
+
+async def test_after_a_crash_of_the_server_one_client_maintains_and_no_tick_is_done_again(
+    server: OwnServer,
+) -> None:
+    """The leader's row is gone, since its table is not logged. SQLite has no server to crash."""
+    async with member(server.url, "a", "brief") as a, member(server.url, "b", "brief") as b:
+        async with opened(server.url) as db:
+            await ticked(db, "a")
+            await b.says("election.denied")
+            before = await leader(db)
+        await asyncio.to_thread(server.crash)
+        await asyncio.to_thread(server.start)
+        async with opened(server.url) as db:
+            last = (await ticks(db))[-1].id
+            await a.says("leadership.lost")
+            await until(lambda: leads(db))
+            after = await leader(db)
+            assert before is not None
+            assert after is not None
+            assert after.elected_at != before.elected_at
+            await {"a": a, "b": b}[after.leader_id].maintains()
+            await ticked(db, after.leader_id, after=last)
+            found = await ticks(db)
+    assert missed_or_doubled(found) == []
+    assert turns(found) in (["a"], ["a", "b"])
+
+
+@asynccontextmanager
+async def opened(url: str) -> AsyncIterator[Database]:
+    database = open_database(url)
+    await database.open()
+    yield database
+    await database.close()
+
+
+@pytest.mark.parametrize("hook", ["fail", "hang"])
+async def test_a_leader_whose_start_hook_fails_or_never_returns_leaves_it_to_the_other(
+    db: Database, database_url: str, hook: str
+) -> None:
+    """Its other services work meanwhile."""
+    await overdue(db, 1)
+    async with member(database_url, "a", "brief", hook) as a:
+        await a.says("worked", number=1)
+        async with member(database_url, "b", "brief") as b:
+            await takes_over_from_failing(a, b)
+            await ticked(db, "b")
+            assert await a.ends() == 0
+            assert a.names().count("leadership.gained") == 1
+    assert await are_as_they_should(db, "b")
+
+
+async def test_a_start_hook_that_holds_its_thread_for_ever_keeps_neither_the_other_nor_the_end(
+    postgres_database_url: str,
+) -> None:
+    """It cannot be cancelled. That has nothing to do with the database."""
+    url = postgres_database_url
+    async with member(url, "a", "brief", "block") as a, member(url, "b", "brief") as b:
+        await takes_over_from_failing(a, b)
+        assert await a.ends() == 0
+
+
+async def takes_over_from_failing(failing: Member, healthy: Member) -> None:
+    await failing.says("maintainer.exhausted", service="periodic_job_enqueuer")
+    assert (await failing.says("leadership.lost"))["reason"] == "maintenance_failed"
+    await healthy.maintains()
+    await healthy.says("renewal.ok")
