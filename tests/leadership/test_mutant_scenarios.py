@@ -4,23 +4,28 @@ import logging
 import sys
 import time
 from datetime import datetime, timedelta
+from itertools import pairwise
 
 import pytest
 
 from riverrun.drivers.operations import Operations
 from riverrun.drivers.statement import Database
 from riverrun.maintenance.job_rescuer import JobRescuer
+from riverrun.model.errors import LeadershipLostError
 from riverrun.model.retry import DefaultRetryPolicy
-from riverrun.runtime.clock import SystemClock
+from riverrun.runtime.clock import ManualClock, SystemClock
 from riverrun.runtime.handle import DatabaseHandle
 from riverrun.runtime.term import Reason
+from riverrun.runtime.term_handle import TermHandle
 from riverrun.worker.kind_policy import WorkersKindPolicy
 from riverrun.worker.registry import Workers
 from tests.simulation.faults import Do
 from tests.simulation.world import World
+from tests.support.electing import write
 from tests.support.maintaining import Role, staged
-from tests.support.maintenance import rounds_of
-from tests.support.operations import get, insert
+from tests.support.maintenance import ids, rounds_of
+from tests.support.operations import a_job, get, insert
+from tests.support.periodic import elected
 from tests.support.recording import led_by, record
 from tests.support.virtual import virtual
 
@@ -45,6 +50,30 @@ def test_S_043_the_time_for_which_the_machine_slept_counts(monkeypatch: pytest.M
     counts = time.CLOCK_MONOTONIC if sys.platform == "darwin" else time.CLOCK_BOOTTIME
     monkeypatch.setattr(time, "clock_gettime", lambda which: 130.0 if which == counts else 100.0)
     assert SystemClock().monotonic() == 130.0
+
+
+@virtual(seeds=3)
+async def test_S_051_who_has_no_connection_left_for_its_jobs_renews_as_before(
+    world: World,
+) -> None:
+    a = world.client("a", services=[])
+    recording = await led_by(world, a)
+    world.faults.starved.add("a")
+    await world.sleep(60)
+    times = recording.times("reelect_leader")
+    assert [later - sooner for sooner, later in pairwise(times)] == pytest.approx([5] * 10, abs=0.3)
+    assert (a.leads, len(a.events)) == (True, 1)
+
+
+async def test_S_052_a_row_that_is_gone_fences_whatever_we_believe(db: Database) -> None:
+    term = await elected(db, "a", ManualClock(), ttl=3600.0)
+    handle = TermHandle(db, Operations(db.dialect), ManualClock(), term)
+    await write(db, "delete from /*schema*/river_leader")
+    assert term.is_trusted()
+    with pytest.raises(LeadershipLostError):
+        await handle.fenced(handle.operations.jobs.insert([a_job()]))
+    assert not term.is_trusted()
+    assert await ids(db) == []
 
 
 class Wrong(SystemClock):

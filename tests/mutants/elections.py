@@ -122,8 +122,8 @@ ELECTIONS = (
                 "if not holds and not term.is_trusted():",
             ),
         ),
-        killer="tests/maintenance/test_periodic_ticks.py::"
-        "test_S_052_a_leader_whose_row_vanished_in_a_crash_inserts_nothing_more[sqlite]",
+        killer="tests/leadership/test_mutant_scenarios.py::"
+        "test_S_052_a_row_that_is_gone_fences_whatever_we_believe[sqlite]",
     ),
     Mutant(
         name="the_clock_stands_still_while_the_machine_sleeps",
@@ -183,6 +183,7 @@ ELECTIONS = (
                 "if isinstance(error, asyncio.CancelledError) and self._is_cancelled():",
                 "if isinstance(error, asyncio.CancelledError):",
             ),
+            Change(LEASE, "        if task.cancelled():\n", "        if task is None:\n"),
         ),
         killer=VIRTUAL
         + "test_S_048_a_cancellation_that_nobody_asked_for_is_an_error_like_any_other",
@@ -190,15 +191,14 @@ ELECTIONS = (
     Mutant(
         name="no_election_without_notifications",
         of="W-12",
-        what="where nobody can listen, the elector reports that it runs, and does not",
+        what="where nobody can listen, the elector reports that it runs, and makes no bid",
         changes=(
             Change(
                 ELECTOR,
                 "        self.ready()\n        try:\n            while not self.stopping.is_set():\n",
                 "        self.ready()\n"
-                "        notifier = self._summons._notifier\n"
-                "        if notifier is not None and notifier._failures:\n"
-                "            await self.stopping.wait()\n"
+                "        if self._summons._notifier is not None:\n"
+                "            await self._summons._notifier.proven.wait()\n"
                 "        try:\n            while not self.stopping.is_set():\n",
             ),
         ),
@@ -248,8 +248,8 @@ ELECTIONS = (
         changes=(
             Change(LEASE, "self._database = database.reserved()", "self._database = database"),
         ),
-        killer=FAULTS + "test_S_051_jobs_that_use_up_all_connections_do_not_cost_the_leadership",
-        hangs=True,
+        killer="tests/leadership/test_mutant_scenarios.py::"
+        "test_S_051_who_has_no_connection_left_for_its_jobs_renews_as_before",
     ),
     Mutant(
         name="a_demoted_server_is_kept",

@@ -15,23 +15,6 @@ SCOPE = "runtime/scope.py"
 FOUNDED = "tests/leadership/test_founding.py::"
 STALE = "tests/leadership/test_stale_terms.py::"
 
-DEAF_ATTEMPTS = Change(
-    UPKEEP,
-    "            await asyncio.wait({start}, timeout=self._options.start_timeout)\n",
-    "            while not start.done():\n"
-    "                try:\n"
-    "                    await asyncio.wait({start})\n"
-    "                except asyncio.CancelledError:\n"
-    "                    continue\n",
-)
-"""As in River, an attempt goes on until its start returns, however long ago its term has ended."""
-LATE_FAILURES = Change(
-    UPKEEP,
-    "        if self.stopping.is_set():\n            logger.debug(",
-    "        if self.stopping.is_set():\n            self._on_trouble(self)\n            logger.debug(",
-)
-"""... and then stops the maintenance."""
-
 FOUNDING = (
     Mutant(
         name="a_failed_start_is_logged_and_nothing_more",
@@ -130,6 +113,12 @@ FOUNDING = (
                 "        if task is self._body:\n            self._cancel_tasks()\n",
                 "        if task is self._body:\n"
                 "            self._cancel_tasks() if self.did_start else self._tasks.clear()\n",
+            ),
+            Change(
+                RUN,
+                "        if not self.did_start:\n            self._cancel_tasks()\n",
+                "        if not self.did_start and self.error is None:\n"
+                "            self._cancel_tasks()\n",
             ),
         ),
         killer="tests/contract/test_service_scenarios.py::"
@@ -243,8 +232,14 @@ FOUNDING = (
         of="seed-5",
         what="an attempt of a term that is over fails, and stops what there is by then",
         changes=(
-            DEAF_ATTEMPTS,
-            LATE_FAILURES,
+            Change(
+                UPKEEP,
+                "            if not start.done():\n                start.cancel()\n",
+                "            if not start.done():\n"
+                "                late = self.service.current_run._body\n"
+                "                late.add_done_callback(lambda _: self._on_trouble(self))\n"
+                "                start.cancel()\n",
+            ),
             Change(
                 MAINTAINER,
                 "        if tenure.term.over or tenure is not self.tenure:\n            return\n",
@@ -259,7 +254,7 @@ FOUNDING = (
     Mutant(
         name="looks_and_then_stops_whatever_there_is",
         of="seed-6",
-        what="a failed attempt sees that its term goes on, and a step later stops whatever runs then",
+        what="a failed attempt sees that its term goes on, and a moment later stops whatever runs then",
         changes=(
             Change(
                 UPKEEP,
@@ -271,6 +266,7 @@ FOUNDING = (
                 MAINTAINER,
                 "    def _on_trouble(self, tenure: Tenure, upkeep: Upkeep) -> None:\n",
                 "    async def _stop_whatever_there_is(self, failed):\n"
+                "        await self._clock.sleep(0.01)\n"
                 "        if self.tenure is not None:\n"
                 "            for upkeep in self.tenure.upkeeps:\n"
                 "                if upkeep.name == failed.name and upkeep.service is not None:\n"

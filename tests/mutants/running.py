@@ -37,7 +37,8 @@ def judge(mutant: Mutant) -> Verdict:
     try:
         with copied(mutant) as source:
             limit = LIMIT_IF_IT_HANGS if mutant.hangs else LIMIT
-            code, output = run_tests(source, "-x", f"--timeout={limit}", mutant.killer)
+            limits = f"--timeout={limit}", "-o", "timeout_func_only=true"
+            code, output = run_tests(source, "-x", *limits, mutant.killer)
     except NoLongerAppliesError as error:
         return Verdict(mutant, False, f"no longer applies: {error}", perf_counter() - began)
     is_caught, why = _verdict(mutant, code, output)
@@ -53,7 +54,7 @@ def _verdict(mutant: Mutant, code: int, output: str) -> tuple[bool, str]:
     why = failed[1] or "failed"
     if why.startswith(MISTAKES):
         return False, f"broken: {why}"
-    if "Timeout" in why.split(":")[0] + why[:20] and not mutant.hangs:
+    if why.startswith("Failed: Timeout") and not mutant.hangs:
         return False, f"only out of time: {why}"
     return True, why
 
@@ -65,9 +66,9 @@ def problems_without(mutants: Sequence[Mutant]) -> list[str]:
         code, output = run_tests(source, "-rA", "--tb=short", *killers)
     passed = set(re.findall(r"^PASSED (.*)$", output, re.MULTILINE))
     problems = [f"does not pass as it is: {killer}" for killer in killers if killer not in passed]
-    if problems or code != 0:
-        return [*problems, output[-3000:]]
-    return []
+    if not problems and code == 0:
+        return []
+    return [*problems, *re.findall(r"^(?:FAILED|ERROR) .*$", output, re.MULTILINE), output[-300:]]
 
 
 @contextmanager
@@ -75,9 +76,11 @@ def copied(mutant: Mutant | None = None) -> Iterator[Path]:
     """A copy of src/, with the mutant in it."""
     with tempfile.TemporaryDirectory(prefix="riverrun-mutant-") as folder:
         source = Path(folder) / "src"
-        shutil.copytree(SOURCE, source, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(SOURCE, source)
         for path, text in (mutant.texts(source) if mutant is not None else {}).items():
             path.write_text(text, "utf-8")
+            for compiled in path.parent.glob(f"__pycache__/{path.stem}.*"):
+                compiled.unlink()
         yield source
 
 

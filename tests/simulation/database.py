@@ -25,7 +25,9 @@ from riverrun.model.errors import (
 )
 from tests.simulation.clocks import sleep
 from tests.simulation.faults import Do, Fault, Faults
-from tests.simulation.server import Rows, Server, Session
+from tests.simulation.loop import OWNER
+from tests.simulation.rows import Session
+from tests.simulation.server import Rows, Server
 
 T = TypeVar("T")
 
@@ -150,7 +152,7 @@ class SimDatabase:
             answer = statement.read(rows)
 
     def _connect(self) -> Session:
-        return self._network.server.connect(self._client)
+        return self._network.server.connect(self._client, OWNER.get())
 
     def _let_go(self, session: Session) -> None:
         """The server hears of it, unless the network is cut; then it finds out by itself, if at all.

@@ -13,6 +13,7 @@ from riverrun.drivers.statement import Script, Statement, nothing
 from riverrun.model.periodic import PeriodicJob
 from riverrun.model.periodic_jobs import PeriodicJobs
 from riverrun.model.schedule import never
+from riverrun.runtime.inserting import PeriodicInsert
 from riverrun.runtime.scope import Cause
 from riverrun.runtime.service import PeriodicService
 from riverrun.runtime.term_handle import TermHandle
@@ -129,7 +130,7 @@ class Inserter:
     """Inserts periodic jobs in the statement that the model has for it."""
 
     async def insert_periodic(self, jobs: Any, run: Any) -> int:
-        params: Any = {"jobs": [(job.periodic_id, job.scheduled_at) for job in jobs]}
+        params: Any = {"jobs": [_described(job) for job in jobs]}
 
         def script() -> Script[int]:
             inserted: int = yield Statement("insert_periodic", "", params, len, 10.0)
@@ -137,6 +138,11 @@ class Inserter:
 
         new: int = await run(script())
         return new
+
+
+def _described(job: PeriodicInsert) -> dict[str, Any]:
+    args = job.args if isinstance(job.args, dict) else {}
+    return {"periodic_id": job.periodic_id, "planned": job.scheduled_at, **args}
 
 
 async def misbehave(mode: str) -> None:

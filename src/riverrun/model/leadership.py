@@ -1,7 +1,7 @@
 """What happens to the leadership of a client, and to the maintenance that goes with it, as values."""
 
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from datetime import timedelta
 from enum import StrEnum
@@ -87,4 +87,5 @@ def in_term(term: LeadershipTermId | None) -> Generator[None]:
     try:
         yield
     finally:
-        _current_term.reset(token)
+        with suppress(ValueError):  # a task left behind may be thrown away from elsewhere
+            _current_term.reset(token)
