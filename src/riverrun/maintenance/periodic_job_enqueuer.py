@@ -209,8 +209,10 @@ async def _call(hook: PeriodicJobsStart, threads: ThreadPool) -> None:
 
 
 def _is_our_end(error: BaseException) -> bool:
-    """Whether we are to end: a cancellation that is meant for us, for user code raises stray ones, or
-    the loop is gone and Python throws away what had not ended."""
+    """Whether it is we who are to end; user code raises stray cancellations.
+
+    Where the loop is gone, Python throws away what had not ended: that must not be held up.
+    """
     if isinstance(error, GeneratorExit):
         return True
     task = asyncio.current_task()
