@@ -13,15 +13,16 @@ import signal
 import statistics
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import AbstractContextManager, ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from riverrun.runtime.clock import SystemClock
 from riverrun.testing.postgres import postgres_server
 from tests.support.databases import PostgresDatabases, SQLiteDatabases, migrate
-from tests.support.processes import Member, member
+from tests.support.processes import Member, leader_and_other
 from tests.support.servers import OwnServer, own_server
 
 LEASE, POLL, TRIES = 15.0, 6.0, 3.3
@@ -39,7 +40,7 @@ class Taken:
     maintains: float
 
 
-Scenario = Callable[["Place"], Awaitable[Taken]]
+Scenario = Callable[["Place"], Coroutine[Any, Any, Taken]]
 
 
 @dataclass(frozen=True)
@@ -102,15 +103,15 @@ async def hook_never_returns(place: Place) -> Taken:
 
 async def beside_healthy(place: Place, hook: str) -> Taken:
     """From the moment that the client with the broken hook leads."""
-    async with member(place.url, "a", hook) as first, member(place.url, "b") as second:
-        gained = await first.says("leadership.gained")
+    async with leader_and_other(place.url, hook) as (first, second):
+        gained = next(said for said in first.heard if said["name"] == "leadership.gained")
         return await taken(gained["at"], second)
 
 
 @asynccontextmanager
-async def pair(place: Place, *words: str) -> AsyncIterator[tuple[Member, Member]]:
+async def pair(place: Place, words: str = "") -> AsyncIterator[tuple[Member, Member]]:
     """Two clients, the first of which maintains while the other has looked."""
-    async with member(place.url, "a", *words) as first, member(place.url, "b", *words) as second:
+    async with leader_and_other(place.url, words, words) as (first, second):
         await first.maintains()
         await second.says("election.denied")
         yield first, second

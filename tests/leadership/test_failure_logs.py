@@ -1,11 +1,19 @@
 """What the log says of the leader's services that fail: a line each time, and never two."""
 
+import asyncio
+import gc
 import logging
+from contextlib import suppress
+from typing import Any
 
 import pytest
 
+from riverrun.runtime.clock import SystemClock
+from riverrun.runtime.scope import Cause, Scope
+from riverrun.runtime.service import Service, ServiceStopped
 from riverrun.runtime.term import LeadershipTerm
 from riverrun.runtime.upkeep import Upkeep
+from tests.contract.small_services import Obedient
 from tests.simulation.clocks import SimClock
 from tests.simulation.world import World
 from tests.support.maintaining import Role, staged
@@ -56,6 +64,28 @@ async def test_a_loop_that_was_blocked_is_told_of(
     await world.sleep(10)
     assert "the event loop stood still for" in caplog.text
     assert a.leads
+
+
+@pytest.mark.parametrize("steps", range(6))
+async def test_S_110_a_term_that_ends_as_a_service_starts_leaves_no_complaint(steps: int) -> None:
+    """Nobody asks any more how that went, of which asyncio would tell with a traceback."""
+    loop, scope, complaints = asyncio.get_running_loop(), Scope(), list[Any]()
+    loop.set_exception_handler(lambda _loop, context: complaints.append(context))
+
+    def lose(steps: int) -> None:
+        if steps:
+            loop.call_soon(lose, steps - 1)
+        else:
+            scope.cancel(Cause.LEADERSHIP_LOST)
+
+    def make() -> Service:
+        loop.call_soon(lose, steps)
+        return Obedient()
+
+    with suppress(ServiceStopped):
+        await Upkeep("hooks", make, SystemClock()).start(scope)
+    gc.collect()
+    assert complaints == []
 
 
 def errors(caplog: pytest.LogCaptureFixture) -> list[str]:

@@ -125,12 +125,15 @@ async def test_S_062_real_services_survive_gains_and_losses_in_any_order(
                     stage.elector.gain()
                 else:
                     stage.elector.lose()
-                await asyncio.wait({asyncio.ensure_future(anything())}, timeout=0.002)
+                asked.append(asyncio.ensure_future(anything()))
+                await asyncio.wait(asked[-1:], timeout=0.002)
 
         async def anything() -> None:
             await db.run(Operations(db.dialect).leader.get())
 
+        asked = list[asyncio.Future[None]]()
         await asyncio.gather(*(rounds() for _ in range(10)))
+        await asyncio.gather(*asked)
     assert asyncio.all_tasks() == before
     assert [record for record in caplog.records if record.levelno >= logging.ERROR] == []
 

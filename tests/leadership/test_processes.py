@@ -21,8 +21,8 @@ from tests.support.maintenance import until
 from tests.support.operations import get
 from tests.support.processes import (
     Member,
+    leader_and_other,
     leads,
-    member,
     missed_or_doubled,
     overdue,
     ticked,
@@ -47,7 +47,7 @@ async def are_as_they_should(db: Database, *names: str) -> bool:
 async def test_when_the_leader_is_killed_the_next_maintains(
     db: Database, database_url: str
 ) -> None:
-    async with member(database_url, "a", "brief") as a, member(database_url, "b", "brief") as b:
+    async with leader_and_other(database_url, "brief", "brief") as (a, b):
         await ticked(db, "a")
         await b.says("election.denied")
         await a.kill()
@@ -64,7 +64,7 @@ async def test_when_the_leader_is_killed_the_next_maintains(
 async def test_a_leader_that_is_stopped_by_the_system_does_nothing_more_once_it_goes_on(
     db: Database, database_url: str
 ) -> None:
-    async with member(database_url, "a", "brief") as a, member(database_url, "b", "brief") as b:
+    async with leader_and_other(database_url, "brief", "brief") as (a, b):
         await ticked(db, "a")
         await b.says("election.denied")
         await stop(a, database_url)
@@ -79,6 +79,18 @@ async def test_a_leader_that_is_stopped_by_the_system_does_nothing_more_once_it_
         await ticked(db, "a")
         assert await a.ends() == 0
     assert await are_as_they_should(db, "a", "b", "a")
+
+
+async def test_S_047_two_processes_with_one_id_take_turns(db: Database, database_url: str) -> None:
+    words = "brief id=same"
+    async with leader_and_other(database_url, words, words) as (a, b):
+        await ticked(db, "a")
+        await b.says("election.denied")
+        assert await a.ends() == 0
+        await b.maintains()
+        await ticked(db, "b")
+        assert await b.ends() == 0
+    assert await are_as_they_should(db, "a", "b")
 
 
 async def stop(leader: Member, url: str) -> None:
@@ -100,7 +112,7 @@ async def test_after_a_crash_of_the_server_one_client_maintains_and_no_tick_is_d
     server: OwnServer,
 ) -> None:
     """The leader's row is gone, since its table is not logged. SQLite has no server to crash."""
-    async with member(server.url, "a", "brief") as a, member(server.url, "b", "brief") as b:
+    async with leader_and_other(server.url, "brief", "brief") as (a, b):
         async with opened(server.url) as db:
             await ticked(db, "a")
             await b.says("election.denied")
@@ -136,13 +148,12 @@ async def test_a_leader_whose_start_hook_fails_or_never_returns_leaves_it_to_the
 ) -> None:
     """Its other services work meanwhile."""
     await overdue(db, 1)
-    async with member(database_url, "a", "brief", hook) as a:
+    async with leader_and_other(database_url, f"brief {hook}", "brief") as (a, b):
         await a.says("worked", number=1)
-        async with member(database_url, "b", "brief") as b:
-            await takes_over_from_failing(a, b)
-            await ticked(db, "b")
-            assert await a.ends() == 0
-            assert a.names().count("leadership.gained") == 1
+        await takes_over_from_failing(a, b)
+        await ticked(db, "b")
+        assert await a.ends() == 0
+        assert a.names().count("leadership.gained") == 1
     assert await are_as_they_should(db, "b")
 
 
@@ -150,8 +161,7 @@ async def test_a_start_hook_that_holds_its_thread_for_ever_keeps_neither_the_oth
     postgres_database_url: str,
 ) -> None:
     """It cannot be cancelled. That has nothing to do with the database."""
-    url = postgres_database_url
-    async with member(url, "a", "brief", "block") as a, member(url, "b", "brief") as b:
+    async with leader_and_other(postgres_database_url, "brief block", "brief") as (a, b):
         await takes_over_from_failing(a, b)
         assert await a.ends() == 0
 

@@ -170,8 +170,8 @@ ELECTIONS = (
                 "return row.leader_id == self._client_id",
             ),
         ),
-        killer=FAULTS
-        + "test_S_047_of_two_processes_with_one_id_one_leads_and_wakes_the_other[sqlite]",
+        killer="tests/leadership/test_elector_db.py::"
+        "test_S_028_a_newer_term_of_the_same_id_ends_the_older_and_is_left_alone[sqlite]",
     ),
     Mutant(
         name="a_stray_cancellation_ends_the_elector",

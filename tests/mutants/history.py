@@ -17,7 +17,8 @@ HISTORY = (
             Change(SQL + "reelect_leader.sql", ELECTED_AT, ":elected_at is not null"),
             Change(SQL + "reelect_leader.sql", "leader_id = :leader_id", ":leader_id is not null"),
         ),
-        killer=DATABASES + "test_S_029_a_renewal_of_anything_else_has_no_effect[sqlite-another id]",
+        killer=DATABASES
+        + "test_S_029_to_renew_or_resign_anything_but_this_very_term_has_no_effect[sqlite-another id]",
     ),
     Mutant(
         name="every_bid_wins",
@@ -66,7 +67,7 @@ HISTORY = (
         what="an older term of a client gives up the newer",
         changes=(Change(SQL + "resign_leader.sql", ELECTED_AT, ":elected_at is not null"),),
         killer=DATABASES
-        + "test_S_029_a_renewal_of_anything_else_has_no_effect[sqlite-another term]",
+        + "test_S_029_to_renew_or_resign_anything_but_this_very_term_has_no_effect[sqlite-another term]",
     ),
     Mutant(
         name="who_was_asked_to_resign_bids_at_once",

@@ -63,12 +63,12 @@ def problems_without(mutants: Sequence[Mutant]) -> list[str]:
     """The killers that do not pass on the source as it is."""
     killers = sorted({mutant.killer for mutant in mutants})
     with copied() as source:
-        code, output = run_tests(source, "-rA", "--tb=short", *killers)
+        code, output = run_tests(source, "-rpfEs", "--tb=line", *killers)
     passed = set(re.findall(r"^PASSED (.*)$", output, re.MULTILINE))
     problems = [f"does not pass as it is: {killer}" for killer in killers if killer not in passed]
     if not problems and code == 0:
         return []
-    return [*problems, *re.findall(r"^(?:FAILED|ERROR) .*$", output, re.MULTILINE), output[-300:]]
+    return [*problems, *re.findall(r"^(?:FAILED|ERROR|SKIPPED) .*$", output, re.MULTILINE), output[-300:]]
 
 
 @contextmanager

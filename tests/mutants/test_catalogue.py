@@ -25,7 +25,7 @@ def test_text_that_is_not_there_exactly_once_is_an_error() -> None:
     change = Change("runtime/elector.py", "wake()", "sleep()")
     assert change.apply("a.wake()") == "a.sleep()"
     for text in ("", "a.wake() b.wake()"):
-        with pytest.raises(NoLongerAppliesError, match="elector.py has this"):
+        with pytest.raises(NoLongerAppliesError, match=r"has this . times"):
             change.apply(text)
 
 

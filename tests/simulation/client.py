@@ -36,6 +36,8 @@ from tests.simulation.loop import OWNER, VirtualLoop
 from tests.simulation.server import Server
 
 PERIOD = "10s"
+BLOCKED = 3.0
+"""Seconds for which a plug-in may block the loop."""
 
 
 class Surroundings(Protocol):
@@ -75,6 +77,9 @@ class SimClient:
         self.plugin = Plugin()
         self.plugin.alone = isolate
         self.hook = Hook(self.periodic_jobs)
+        self.plugin.block = self.hook.block = lambda: self.stall(BLOCKED)
+        self.made: dict[Service, LeadershipTerm] = {}
+        """Services that may still run, or have yet to be started."""
         self.events: list[LeadershipEvent] = []
         self.terms: list[LeadershipTerm] = []
         self.ended: dict[LeadershipTerm, float] = {}
@@ -122,6 +127,7 @@ class SimClient:
         self.state, self.was_killed = "down", True
         self._world.loop.freeze(self._owner)
         self.plugin.probes.clear()
+        self.made.clear()
         self._world.server.kill_all(self.name)
 
     def suspend(self, seconds: float) -> None:
@@ -158,6 +164,11 @@ class SimClient:
         return self._world.loop.is_frozen(self._owner)
 
     @property
+    def may_be_left_at_once(self) -> int:
+        """How many services may ignore their cancellation beyond those that keep it from leading."""
+        return 3 if self._services is None else len(self._services)
+
+    @property
     def owner(self) -> str:
         """In whose name its tasks run."""
         return self._owner
@@ -177,9 +188,10 @@ class SimClient:
             self.client_id, database, clock, summons=self.summons, observe=self._observe
         )
         self.elector.subscribe(self._on_event)
+        services = self.standard_services() if self._services is None else self._services
         self.maintainer = Maintainer(
             self.elector,
-            self.standard_services() if self._services is None else self._services,
+            [self._noted(service) for service in services],
             clock,
             isolate=self._isolate,
             options=self._options,
@@ -192,6 +204,21 @@ class SimClient:
             MaintenanceService("plugin", lambda term: Probe(self.handle(term), self.plugin)),
             MaintenanceService("periodic_job_enqueuer", self._enqueuer),
         ]
+
+    def _noted(self, service: MaintenanceService) -> MaintenanceService:
+        """The same, whose services stand in `made`."""
+
+        def make(term: LeadershipTerm) -> Service:
+            made = service.make(term)
+            self.made = {
+                each: of
+                for each, of in self.made.items()
+                if of is term or each.current_run is not None
+            }
+            self.made[made] = term
+            return made
+
+        return MaintenanceService(service.name, make)
 
     def handle(self, term: LeadershipTerm) -> TermHandle:
         return TermHandle(self.database, Operations(DIALECT), self.clock, term)

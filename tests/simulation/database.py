@@ -23,7 +23,7 @@ from riverrun.model.errors import (
     StatementTimeoutError,
     UnsupportedError,
 )
-from tests.simulation.clocks import sleep
+from tests.simulation.clocks import ignore_cancellation, sleep
 from tests.simulation.faults import Do, Fault, Faults
 from tests.simulation.loop import OWNER
 from tests.simulation.rows import Session
@@ -175,7 +175,7 @@ class SimDatabase:
 
     async def _fail_to_connect(self, fault: Fault | None) -> None:
         if fault is not None:
-            await self._ask_faulty(fault, Session(self._client), "connect")
+            await _suffer(fault, "connect", self._network)
 
     async def _ask(
         self,
@@ -193,7 +193,7 @@ class SimDatabase:
         if fault is not None and fault.do is Do.LATE:
             late, session.is_late = fault.seconds, True
         elif fault is not None and fault.do is not Do.LOSE_REPLY:
-            await self._ask_faulty(fault, session, name)
+            await _suffer(fault, name, network, session)
         answer = await self._exchange(session, name, params, timeout, late)
         if fault is not None and fault.do is Do.LOSE_REPLY:
             network.server.kill(session)
@@ -257,26 +257,6 @@ class SimDatabase:
         if not network.is_cut(self._client):
             network.server.request(session, name, params, answer)
 
-    async def _ask_faulty(self, fault: Fault, session: Session, name: str) -> None:
-        """Raise, or return when the request may be sent all the same."""
-        match fault.do:
-            case Do.ERROR | Do.KILL:
-                await sleep(self._network.latency())
-                self._network.server.kill(session)
-                raise DatabaseUnavailableError(f"the connection broke before {name}")
-            case Do.REFUSE:
-                raise DatabaseError(f"{name} was refused", sqlstate="XX000")
-            case Do.CANCELLED:
-                await sleep(self._network.latency())
-                raise asyncio.CancelledError
-            case Do.HANG:
-                await asyncio.Event().wait()
-            case Do.DEAF:
-                await _ignore_cancellation(fault.seconds or 1e9)
-                raise DatabaseUnavailableError(f"{name} failed, much too late")
-            case _:
-                await sleep(fault.seconds)
-
 
 class SimListener:
     """Hears what is sent while it is connected."""
@@ -292,6 +272,8 @@ class SimListener:
 
     async def listen(self, topics: Sequence[str], deliver: Callable[[Notification], None]) -> None:
         await sleep(2 * self._network.latency())
+        if (fault := self._network.faults.take(self._client, "listen")) is not None:
+            await _suffer(fault, "listen", self._network)
         if self._network.is_cut(self._client):
             await sleep(CONNECT_TIMEOUT)
             raise DatabaseUnavailableError("no connection to listen on")
@@ -330,14 +312,28 @@ class SimListener:
         )
 
 
-async def _ignore_cancellation(seconds: float) -> None:
-    loop = asyncio.get_running_loop()
-    end = loop.time() + seconds
-    while loop.time() < end:
-        try:
-            await sleep(end - loop.time())
-        except asyncio.CancelledError:
-            continue
+async def _suffer(
+    fault: Fault, name: str, network: Network, session: Session | None = None
+) -> None:
+    """Raise, or return when the request may be sent all the same."""
+    match fault.do:
+        case Do.ERROR | Do.KILL:
+            await sleep(network.latency())
+            if session is not None:
+                network.server.kill(session)
+            raise DatabaseUnavailableError(f"the connection broke before {name}")
+        case Do.REFUSE:
+            raise DatabaseError(f"{name} was refused", sqlstate="XX000")
+        case Do.CANCELLED:
+            await sleep(network.latency())
+            raise asyncio.CancelledError
+        case Do.HANG:
+            await asyncio.Event().wait()
+        case Do.DEAF:
+            await ignore_cancellation(fault.seconds or 1e9)
+            raise DatabaseUnavailableError(f"{name} failed, much too late")
+        case _:
+            await sleep(fault.seconds)
 
 
 def _named(statement: Statement[Any]) -> Mapping[str, Any]:

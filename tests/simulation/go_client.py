@@ -2,7 +2,8 @@
 
 It does on the wire what River does: the same statements, times and messages. Of its weaknesses it has
 those that reach others: it resigns before it tells its own maintenance (W-01), bids again at once after
-it has given up (W-02), gives up by a broadcast to whoever leads (W-03), and nothing of it is fenced (W-07).
+it has given up (W-02), gives up by a broadcast to whoever leads (W-03), nothing of it is fenced (W-07), and
+whatever wakes it puts its renewal off (W-08). test_go_client.py shows them.
 
     go = world.go_client("go")
     await go.start(); go.hook = "fail"; await go.stop()
@@ -42,8 +43,9 @@ class GoClient:
         self.maintains = False
         self.hook_calls = 0
         self.running = False
+        self.clock = SimClock(world.loop)
+        self._starts = 0
         self._world = world
-        self._clock = SimClock(world.loop)
         self._database = SimDatabase(world.network, name)
         self._leader = Operations(DIALECT).leader
         self._notifications = Operations(DIALECT).notifications
@@ -54,6 +56,7 @@ class GoClient:
         self._maintenance: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
+        self._starts += 1
         self.running = True
         self._tasks = [self._spawn(self._elect_for_ever())]
         if self._has_notifier:
@@ -69,12 +72,27 @@ class GoClient:
 
     def kill(self) -> None:
         self.running = self.leads = False
-        self._world.loop.freeze(self.name)
+        self._world.loop.freeze(self.owner)
         self._world.server.kill_all(self.name)
+
+    def suspend(self, seconds: float) -> None:
+        self._world.loop.freeze(self.owner, seconds, suspended=True)
+
+    def stall(self, seconds: float) -> None:
+        self._world.loop.freeze(self.owner, seconds)
+
+    @property
+    def owner(self) -> str:
+        """In whose name its tasks run."""
+        return f"{self.name}#{self._starts}"
+
+    @property
+    def frozen(self) -> bool:
+        return self._world.loop.is_frozen(self.owner)
 
     def _spawn(self, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         context = contextvars.Context()
-        context.run(OWNER.set, self.name)
+        context.run(OWNER.set, self.owner)
         return self._world.loop.create_task(coroutine, context=context)
 
     # The elector.
@@ -83,7 +101,7 @@ class GoClient:
         errors = 0
         while True:
             try:
-                started = self._clock.monotonic()
+                started = self.clock.monotonic()
                 async with asyncio.timeout(5.0):
                     row = await self._database.transact(self._leader.elect(self.name, ttl=LEASE))
             except (DatabaseError, TimeoutError):
@@ -113,11 +131,13 @@ class GoClient:
         """Renew until it ends; whether to resign then."""
         errors = 0
         while True:
-            pause = INTERVAL if errors == 0 else backoff(errors, reset=3)
-            await self._rest(min(pause, trusted_from + TRUST - self._clock.monotonic()))
+            left = trusted_from + TRUST - self.clock.monotonic()
+            pause = INTERVAL if errors == 0 else min(backoff(errors, reset=3), left)
+            while await self._rest(pause) and not self._asked:
+                continue  # each wake-up begins the pause anew, and nobody looks at the trust (W-08)
             if self._asked:
                 return True
-            started = self._clock.monotonic()
+            started = self.clock.monotonic()
             left = trusted_from + TRUST - started
             if left <= 0:
                 return True
@@ -155,8 +175,8 @@ class GoClient:
             yield self._notifications.notify(LEADERSHIP, [payload])
 
     async def _rest(self, seconds: float) -> bool:
-        """Every wake-up begins the pause anew in its caller (W-08)."""
-        woken = await self._clock.wait_for_event(self._woken, max(seconds, 0.0))
+        """Whether it was woken."""
+        woken = await self.clock.wait_for_event(self._woken, max(seconds, 0.0))
         self._woken.clear()
         return woken
 

@@ -61,6 +61,8 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         self.tasks: weakref.WeakSet[VirtualTask] = weakref.WeakSet()
         self.acting: str | None = None
         """In whose name the latest step was made."""
+        self.deaf: set[asyncio.Task[Any] | None] = set()
+        """Tasks that ignore their cancellation on purpose."""
         self._now = 0.0
         self._ready: list[Entry] = []
         self._timers: list[tuple[float, int, asyncio.TimerHandle]] = []

@@ -50,6 +50,8 @@ class World:
         self.clients: dict[str, SimClient] = {}
         self._spawned: set[asyncio.Task[Any]] = set()
         self.go_clients: dict[str, GoClient] = {}
+        self.clocks_agree = True
+        """Whether the clocks of all clients differ by less than an hour, at any two times."""
         self.on_term: list[Callable[[SimClient, LeadershipTerm], None]] = []
         self.invariants = Invariants(self) if checked else None
 

@@ -22,25 +22,43 @@ from tests.support.operations import a_job, get, insert, select
 ROOT = Path(__file__).parents[2]
 LAST_TO_START = "periodic_job_enqueuer"
 
+Said = dict[str, Any]
+
 
 class Member:
     """One process of tests/support/member.py. `heard` is all that it has said."""
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self._process = process
-        self.heard: list[dict[str, Any]] = []
+        self._unread: list[Said] = []
+        self.heard: list[Said] = []
 
-    async def says(self, name: str, **fields: object) -> dict[str, Any]:
-        """The next line of this name and with these fields; fails if the process ends without one."""
-        assert self._process.stdout is not None
-        while line := await self._process.stdout.readline():
-            said = json.loads(line)
-            self.heard.append(said)
+    async def says(self, name: str, **fields: object) -> Said:
+        """The next line of this name and with these fields; those before it are forgotten.
+
+        Fails if the process ends without one.
+        """
+        while said := await self._next():
             if said["name"] == name and all(said[key] == fields[key] for key in fields):
                 return said
         raise AssertionError(f"never said {name} {fields}, but {self.heard}")
 
-    async def maintains(self) -> dict[str, Any]:
+    async def starts(self) -> None:
+        """Return once it has started; what it said before is there to be read still."""
+        await self.says("started")
+        self._unread = [*self.heard]
+
+    async def _next(self) -> Said:
+        """Nothing at the end."""
+        if self._unread:
+            return self._unread.pop(0)
+        assert self._process.stdout is not None
+        line = await self._process.stdout.readline()
+        said: Said = json.loads(line or "{}")
+        self.heard += [said] if said else []
+        return said
+
+    async def maintains(self) -> Said:
         """Return once all services of a term run."""
         return await self.says("maintainer.start.ok", service=LAST_TO_START)
 
@@ -78,10 +96,21 @@ async def member(url: str, name: str, *words: str) -> AsyncIterator[Member]:
     )
     client = Member(process)
     try:
-        await client.says("started")
+        await client.starts()
         yield client
     finally:
         await client.kill()
+
+
+@asynccontextmanager
+async def leader_and_other(
+    url: str, leads: str = "", other: str = ""
+) -> AsyncIterator[tuple[Member, Member]]:
+    """Two, with their words in one string each: `a` leads, and `b` starts after that."""
+    async with member(url, "a", *leads.split()) as first:
+        await first.says("leadership.gained")
+        async with member(url, "b", *other.split()) as second:
+            yield first, second
 
 
 # What they have done

@@ -37,8 +37,8 @@ class OwnServer:
         self._control("stop", "--mode=fast")
 
     def start(self) -> None:
-        here = f"-h 127.0.0.1 -p {self.port} -k '{self.data.parent}'"
-        self._control("start", "--log", str(self.data.parent / "own.log"), "--options", here)
+        here = f"-h 127.0.0.1 -p {self.port} -k '{self.data}'"
+        self._control("start", "--log", str(self.data / "own.log"), "--options", here)
 
     def make_standby(self) -> None:
         """From its next start on it only reads, and waits for a primary that there is not."""
@@ -67,7 +67,7 @@ class OwnServer:
                 stdin=subprocess.DEVNULL,
                 stdout=said,  # not a pipe, which the server would keep open
                 stderr=subprocess.STDOUT,
-                cwd=self.data.parent,
+                cwd=self.data,
                 check=False,
                 **(root if os.geteuid() == 0 else {}),  # type: ignore[call-overload]
             )

@@ -149,6 +149,7 @@ class Upkeep(Service):
             start = asyncio.ensure_future(self.service.start(self.scope))
         except Exception as error:  # noqa: BLE001 - the factory of a plug-in may raise anything
             return error
+        start.add_done_callback(_looked_at)
         try:
             await asyncio.wait({start}, timeout=self._options.start_timeout)
         finally:
@@ -197,6 +198,7 @@ class Upkeep(Service):
         service = self.service
         assert service is not None, "it has just been started"  # noqa: S101
         ended = asyncio.ensure_future(service.wait())
+        ended.add_done_callback(_looked_at)
         stopping = asyncio.ensure_future(self.stopping.wait())
         try:
             while not (ended.done() or stopping.done() or self._hangs(service)):
@@ -268,6 +270,12 @@ class Upkeep(Service):
 
     def _tell(self, sign: LeadershipSign, **more: Any) -> None:
         self._observe(LeadershipMetric(name=sign, service=self.name, **more))
+
+
+def _looked_at(task: "asyncio.Future[Any]") -> None:
+    """Whoever was to look may have been cancelled meanwhile, of which asyncio would complain."""
+    if not task.cancelled():
+        task.exception()
 
 
 def _described(error: BaseException) -> str:
