@@ -207,7 +207,10 @@ async def test_S_065_first_rounds_are_spread_over_a_second(world: World) -> None
 async def test_S_065_a_pause_before_the_first_round_does_not_delay_the_start(
     world: World,
 ) -> None:
-    services = [MaintenanceService(name, lambda _term: Ticking(world)) for name in SERVICES]
+    services = [
+        MaintenanceService(name, lambda _term, name=name: Ticking(world, name))  # type: ignore[misc]
+        for name in SERVICES
+    ]
     a = world.client("a", services=services)
     await a.start()
     await world.until(lambda: a.leads, within=1)
@@ -222,8 +225,8 @@ async def test_S_065_a_pause_before_the_first_round_does_not_delay_the_start(
 class Ticking(PeriodicService):
     """Does nothing, after a while."""
 
-    def __init__(self, world: World) -> None:
-        super().__init__(world.clients["a"].clock)
+    def __init__(self, world: World, name: str) -> None:
+        super().__init__(world.clients["a"].clock, name=name)
         self.first_pause = 0.9
 
     async def tick(self) -> float:

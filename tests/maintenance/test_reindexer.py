@@ -369,7 +369,9 @@ async def test_S_104_a_build_that_takes_too_long_is_left_and_repaired_once(
             else:
                 await rounds.next_run()
             left.append(len(await artifacts(postgres)))
+            assert len(rounds.service.warnings) == left[-1]
     assert left == [1, 1, 0, 1, 1, 1]
+    assert list(rounds.service.warnings) == [f"{NEW} (0.0 MB) is left of a rebuild of {KIND}"]
     assert caplog.text.count("timed out after 0.3 s") == 2
     assert caplog.text.count(f"dropping {NEW}, once") == 1
     assert caplog.text.count("is skipped") == 3

@@ -19,6 +19,9 @@ LIMIT = 30
 LIMIT_IF_IT_HANGS = 8
 LONGEST = 120
 """Seconds until a process is given up."""
+FEW_PLUGINS = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+PLUGINS = ("-p", "pytest_asyncio.plugin", "-p", "pytest_timeout", "-p", "no:cacheprovider")
+"""To load all that are installed would take twice as long."""
 MISTAKES = ("NameError", "UnboundLocalError", "AttributeError", "ImportError", "SyntaxError")
 """What fails with these is no mutant but a slip of the pen."""
 
@@ -68,7 +71,11 @@ def problems_without(mutants: Sequence[Mutant]) -> list[str]:
     problems = [f"does not pass as it is: {killer}" for killer in killers if killer not in passed]
     if not problems and code == 0:
         return []
-    return [*problems, *re.findall(r"^(?:FAILED|ERROR|SKIPPED) .*$", output, re.MULTILINE), output[-300:]]
+    return [
+        *problems,
+        *re.findall(r"^(?:FAILED|ERROR|SKIPPED) .*$", output, re.MULTILINE),
+        output[-300:],
+    ]
 
 
 @contextmanager
@@ -86,8 +93,8 @@ def copied(mutant: Mutant | None = None) -> Iterator[Path]:
 
 def run_tests(source: Path, *arguments: str) -> tuple[int, str]:
     """The exit code and the output of pytest, for the riverrun in `source`."""
-    environment = {**os.environ, "PYTHONPATH": str(source), "COLUMNS": "200"}
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--no-header"]
+    environment = {**os.environ, "PYTHONPATH": str(source), "COLUMNS": "200", **FEW_PLUGINS}
+    command = [sys.executable, "-m", "pytest", "-q", "--no-header", *PLUGINS]
     try:
         done = subprocess.run(
             [*command, *arguments],

@@ -11,6 +11,7 @@ import asyncio
 import contextvars
 from collections.abc import Coroutine, Sequence
 from typing import Any, Protocol
+from weakref import WeakKeyDictionary
 
 from riverrun.drivers.operations import Operations
 from riverrun.maintenance.job_scheduler import JobScheduler
@@ -82,7 +83,7 @@ class SimClient:
         """Services that may still run, or have yet to be started."""
         self.events: list[LeadershipEvent] = []
         self.terms: list[LeadershipTerm] = []
-        self.ended: dict[LeadershipTerm, float] = {}
+        self.ended = WeakKeyDictionary[LeadershipTerm, float]()
         """When, in true time, each term was said to be over."""
         self.thawed = float("-inf")
         """When it was last let go on after having been frozen."""

@@ -13,6 +13,8 @@ from tests.simulation.rows import Change, Job, Session, Term
 DRAIN = 18.0
 """Seconds for which the work of a term may end at the least, on the fastest clock."""
 LEASE = 15.0
+LOOK_EVERY = 8
+"""Steps after which to look again who can reach the database."""
 UNCHECKED = ("begin", "commit", "rollback", "select", "limit_transaction")
 MAINTENANCE = (
     "schedule_jobs", "insert_periodic", "plugin", "register_periodic_jobs", "move_periodic_jobs",
@@ -62,11 +64,19 @@ class Effects:
 
     def look(self) -> None:
         """At what was sent, and at who cannot reach the database."""
-        world, now = self._world, self._world.loop.time()
+        if self._world.loop.steps % LOOK_EVERY == 0:
+            self._look_at_reach()
+        if len(self._world.server.sent) != self._messages:
+            self._look_at_messages()
+
+    def _look_at_reach(self) -> None:
+        world = self._world
         for client in world.clients.values():
             if not world.server.up or world.server.read_only or self._is_cut_off(client):
-                self._trouble[client.name] = now
-        sent = world.server.sent
+                self._trouble[client.name] = world.loop.time()
+
+    def _look_at_messages(self) -> None:
+        world, sent = self._world, self._world.server.sent
         for _, client_name, topic, payload in sent[self._messages :]:
             is_ours = client_name in world.clients and topic == LEADERSHIP
             if is_ours and json.loads(payload)["action"] == "request_resign":

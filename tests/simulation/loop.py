@@ -61,6 +61,8 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         self.tasks: weakref.WeakSet[VirtualTask] = weakref.WeakSet()
         self.acting: str | None = None
         """In whose name the latest step was made."""
+        self.on_birth: Callable[[VirtualTask], object] = lambda _task: None
+        """Called with each new task that is begun in a scope."""
         self.deaf: set[asyncio.Task[Any] | None] = set()
         """Tasks that ignore their cancellation on purpose."""
         self._now = 0.0
@@ -157,6 +159,8 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         task.priority = self._order.priority() if self._order else 0.0
         task.__init__(coro, loop=self, name=name or f"Task-{task.number}", context=context)  # type: ignore[misc]
         self.tasks.add(task)
+        if task.scope is not None:
+            self.on_birth(task)
         return task
 
     def run_until_complete(self, future: Any) -> Any:

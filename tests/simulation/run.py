@@ -13,6 +13,7 @@ import asyncio
 import logging
 import multiprocessing
 import os
+import struct
 import sys
 import time
 import traceback
@@ -24,6 +25,9 @@ from tests.simulation.loop import OWNER
 from tests.simulation.plan import Plan, draw_plan
 from tests.simulation.rules import run_plan
 from tests.simulation.world import World, run_world
+
+
+_as_bytes = struct.Struct("<d").pack
 
 
 @dataclass
@@ -60,7 +64,9 @@ def _note(outcome: Outcome, world: World) -> None:
     """Whose step it was, and when: other orders differ in that before long."""
     loop = world.loop
     outcome.steps, outcome.seconds = loop.steps, loop.time()
-    outcome.trace = zlib.crc32(f"{loop.acting} {loop.time()!r}".encode(), outcome.trace)
+    outcome.trace = zlib.crc32(_as_bytes(loop.time()), outcome.trace)
+    if loop.acting is not None:
+        outcome.trace = zlib.crc32(loop.acting.encode(), outcome.trace)
 
 
 def run_seed(seed: int) -> Outcome:

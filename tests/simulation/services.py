@@ -1,6 +1,11 @@
-"""What the services of a client do, and that they are there: I-6, I-7, I-8, I-9, I-12 and I-13."""
+"""What the services of a client do, and that they are there: I-6, I-7, I-8, I-9, I-12 and I-13.
 
-from collections import Counter
+The loop tells of each new task in which scope it was begun, and so of each run of a service. What becomes
+of a run is noted when its scope is cancelled, and looked at when it has stopped.
+"""
+
+import functools
+from dataclasses import dataclass
 
 from riverrun.runtime.run import Run, run_of
 from riverrun.runtime.scope import Cause
@@ -11,6 +16,7 @@ from riverrun.runtime.upkeep import Upkeep, UpkeepState
 from tests.simulation.client import SimClient
 from tests.simulation.hostile import HostileBaseError, HostileError
 from tests.simulation.looking import Fail, Lasting, Watched
+from tests.simulation.order import VirtualTask
 
 LONGEST_START = 70.0
 """Seconds for one service's first try: its time limit, until what ignores it is left behind, and, where
@@ -23,36 +29,37 @@ SOON = 1.0
 MOST_LEFT_BEHIND = 8
 
 
+@dataclass(eq=False)
+class Seen:
+    """What is known of one run."""
+
+    run: Run
+    client: SimClient
+    cause: Cause | None = None
+
+
 class Services:
     def __init__(self, world: Watched, fail: Fail) -> None:
         self._world = world
         self._fail = fail
         self._lasting = Lasting(world.loop)
-        self._causes: dict[str, dict[Run, Cause | None]] = {}
+        self._runs: dict[Run, Seen] = {}
+        self._born_lately: dict[Run, str] = {}
+        world.loop.on_birth = self._born
         self._tenures: dict[LeadershipTerm, Tenure] = {}
+        self._versions: dict[str, int] = {}
 
     def look_at(self, client: SimClient) -> None:
-        """One that runs, after each of its steps."""
-        tenure = client.maintainer.tenure
-        services = [client.elector, client.maintainer, *client.made]
-        if client.notifier is not None:
-            services.append(client.notifier)
-        if tenure is not None:
-            services += [tenure, *tenure.upkeeps]
-            self._look_at_tenure(client, tenure)
-        causes = self._causes.setdefault(client.owner, {})
-        for service in services:
-            if (run := service.current_run) is not None:
-                causes.setdefault(run, None)
-        for run in self._look_at_runs(causes):
-            client.made.pop(run.service, None)  # type: ignore[call-overload]
-        self._look_at_siblings(client)
-        self._look_at_registry(client)
+        """After each of its steps."""
+        has_changed = bool(self._born_lately) and self._look_at_births(client)
+        has_changed = self._look_at_ends(client) or has_changed
+        version = client.periodic_jobs.version
+        if has_changed or self._versions.get(client.name) != version:
+            self._versions[client.name] = version
+            self._look_at_registry(client)
         for what in client.plugin.broken:
             which, _, text = what.partition(": ")
             self._fail(which, text)
-        if client.maintainer.left_behind > MOST_LEFT_BEHIND + client.may_be_left_at_once:
-            self._fail("I-8", f"{client.name} has left {client.maintainer.left_behind} behind")
 
     def look_at_maintenance(self, client: SimClient) -> None:
         """A leader maintains, or says why not."""
@@ -65,70 +72,82 @@ class Services:
         for upkeep in tenure.upkeeps:
             self._look_at_upkeep(client, upkeep, len(tenure.upkeeps))
 
-    # Whose is what.
+    # How runs begin.
 
-    def _look_at_tenure(self, client: SimClient, tenure: Tenure) -> None:
-        """Nobody but the end of its term ends it, or puts another in its place."""
-        term = tenure.term
-        if self._tenures.setdefault(term, tenure) is not tenure:
-            self._fail("I-6", f"{term} of {client.name} has another tenure than before")
-        if term.over:
-            return
-        for service in (tenure, *tenure.upkeeps):
-            if service.state is ServiceState.STOPPING:
-                self._fail("I-6", f"{service.name} of {client.name} ends though {term} goes on")
+    def _born(self, task: VirtualTask) -> None:
+        run = task.scope.owner if task.scope is not None else None
+        if isinstance(run, Run) and run not in self._runs:
+            self._born_lately[run] = task.owner or ""
 
-    def _look_at_siblings(self, client: SimClient) -> None:
+    def _look_at_births(self, client: SimClient) -> bool:
+        born, self._born_lately = self._born_lately, {}
+        runs = [run for run, owner in born.items() if owner == client.owner]
+        for run in runs:
+            if not run.stopped.is_set():
+                self._runs[run] = seen = Seen(run, client)
+                self._look_at_birth(seen)
+                run.scope.on_cancel(functools.partial(self._look_at_cause, seen))
+        return bool(runs)
+
+    def _look_at_birth(self, seen: Seen) -> None:
+        service, client = seen.run.service, seen.client
+        if isinstance(service, Tenure):
+            if self._tenures.setdefault(service.term, service) is not service:
+                self._fail("I-6", f"{service.term} of {client.name} has another tenure than before")
+        elif service in client.made:
+            self._look_at_siblings(service, client)
+
+    def _look_at_siblings(self, service: Service, client: SimClient) -> None:
         """Of each service there is one; what was left behind does not count."""
-        names = Counter(service.name for service in client.made if service.current_run is not None)
-        for name, count in names.items():
-            if count > 1:
-                self._fail("I-7", f"{count} of {name} run in {client.name}")
+        for other in client.made:
+            is_same = other is not service and other.name == service.name
+            if is_same and other.state is not ServiceState.IDLE:
+                self._fail("I-7", f"{service.name} of {client.name} starts while another runs")
 
-    # Runs.
+    # How they end.
 
-    def _look_at_runs(self, causes: dict[Run, Cause | None]) -> list[Run]:
-        """Those that have ended since the last look."""
-        ended: list[Run] = []
-        for run, cause in list(causes.items()):
-            if cause is None:
-                causes[run] = run.scope.cause
-            elif run.scope.cause is not cause:
-                self._fail("I-12", f"the cause of {run.name} was {cause}, is {run.scope.cause}")
-            if run.stopped.is_set():
-                del causes[run]
-                ended.append(run)
-                self._look_at_end_of(run)
-        return ended
+    def _look_at_cause(self, seen: Seen, cause: Cause) -> None:
+        """Nothing but the end of its term ends a tenure, or the keeping of a service in it."""
+        seen.cause = cause
+        service, term = seen.run.service, _term_of(seen.run)
+        if isinstance(service, (Tenure, Upkeep)) and term is not None and not term.over:
+            self._fail("I-6", f"{seen.run.name} of {seen.client.name} ends though {term} goes on")
 
-    def _look_at_end_of(self, run: Run) -> None:
+    def _look_at_ends(self, client: SimClient) -> bool:
+        ended = [seen for seen in self._runs.values() if seen.run.stopped.is_set()]
+        for seen in ended:
+            del self._runs[seen.run]
+            self._look_at_end(seen)
+            client.made.pop(seen.run.service, None)  # type: ignore[call-overload]
+        left = client.maintainer.left_behind if ended else 0
+        if left > MOST_LEFT_BEHIND + client.may_be_left_at_once:
+            self._fail("I-8", f"{client.name} has left {left} behind")
+        return bool(ended)
+
+    def _look_at_end(self, seen: Seen) -> None:
+        run = seen.run
         if not run.started.is_set():
             self._fail("I-8", f"{run.name} has stopped and never started")
-        left = self.tasks_of(run)
-        service = run.service
-        assert isinstance(service, Service)
-        if len(left) > service.quarantined:
+        if run.scope.cause is not seen.cause:
+            self._fail("I-12", f"the cause of {run.name} was {seen.cause}, is {run.scope.cause}")
+        left, service = self._tasks_of(run), run.service
+        if isinstance(service, Service) and len(left) > service.quarantined:
             self._fail("I-8", f"{run.name} has stopped, and {left} go on")
 
-    def tasks_of(self, run: Run) -> list[str]:
+    def _tasks_of(self, run: Run) -> list[str]:
         """Tasks that a run has begun itself, which gives them names, and that have not ended."""
-        return [
-            task.get_name()
-            for task in self._world.loop.tasks
-            if task.scope is run.scope
-            and not task.done()
-            and not task.get_name().startswith("Task-")
-        ]
+        tasks = [task for task in self._world.loop.tasks if task.scope is run.scope]
+        names = [task.get_name() for task in tasks if not task.done()]
+        return [name for name in names if not name.startswith("Task-")]
 
     def look_at_what_is_left(self, client: SimClient) -> None:
         """Of one that was told to stop a while ago: only what ignores its cancellation."""
         if client.was_killed:
             return
         loop = self._world.loop
-        left = [task for task in loop.alive(client.owner) if task not in loop.deaf]
+        left = [task.get_name() for task in loop.alive(client.owner) if task not in loop.deaf]
         if left:
-            names = [task.get_name() for task in left]
-            self._fail("I-8", f"{client.name} has stopped, and {names} go on")
+            self._fail("I-8", f"{client.name} has stopped, and {left} go on")
         for service in (client.elector, client.maintainer):
             if service.state is not ServiceState.IDLE:
                 self._fail("I-8", f"{service.name} of {client.name} is {service.state}")
@@ -168,3 +187,11 @@ class Services:
             has_failed = run is not None and run.scope.cancelled and not run.did_start
             if has_failed or call in hook.failed or call != len(hook.scopes) - 1:
                 self._fail("I-13", f"what call {call} of the hook of {client.name} added is there")
+
+
+def _term_of(run: Run) -> LeadershipTerm | None:
+    """In which a tenure, or a part of it, runs."""
+    for scope in run.scope.lineage():
+        if isinstance(scope.owner, Run) and isinstance(scope.owner.service, Tenure):
+            return scope.owner.service.term
+    return None

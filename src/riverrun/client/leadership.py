@@ -180,6 +180,7 @@ class Leadership:
             busy_for=None if rounds is None else self._ago(rounds.busy_since),
             last_error=health.error,
             next_attempt_in=self._until(health.next_attempt_at),
+            warnings=() if rounds is None else tuple(rounds.warnings),
         )
 
     def _ago(self, moment: float | None) -> timedelta | None:

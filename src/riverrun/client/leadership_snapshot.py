@@ -58,6 +58,8 @@ class ServiceSnapshot(msgspec.Struct, frozen=True, kw_only=True):
     """How long the round under way has taken; None between rounds."""
     last_error: str | None
     next_attempt_in: timedelta | None
+    warnings: tuple[str, ...] = ()
+    """What people should know of: indexes that are left of a rebuild, and their sizes."""
 
 
 class LeadershipSnapshot(msgspec.Struct, frozen=True, kw_only=True):

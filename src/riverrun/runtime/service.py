@@ -35,7 +35,7 @@ piece of code, so nobody can come in between checking and acting.
 import asyncio
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from random import random as _random
 from typing import Any, TypeVar
 
@@ -278,6 +278,11 @@ class PeriodicService(Service):
         self._clock = clock
         self.__random = random
         self.__woken = asyncio.Event()
+
+    @property
+    def warnings(self) -> Sequence[str]:
+        """What people should know of, though the service does its work; nothing by default."""
+        return ()
 
     @property
     def stalled(self) -> bool:
