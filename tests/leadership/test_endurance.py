@@ -76,7 +76,7 @@ async def measured(world: World, logged: Counted) -> Counter[str]:
         client.events.clear()
         client.terms.clear()
         client.ended.clear()
-        client.hook.calls.clear()
+        client.hook.forget()
         client.plugin.starts.clear()
         client.plugin.probes = client.plugin.probes[-1:]
     gc.collect()

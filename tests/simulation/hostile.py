@@ -151,6 +151,11 @@ class Hook:
             self.failed.add(call)
             raise
 
+    def forget(self) -> None:
+        """Let go of all calls so far, and of the terms in which they were made."""
+        for record in (self.calls, self.scopes, self.added, self.failed):
+            record.clear()
+
     def add(self, name: str, call: int) -> None:
         for handle in self._jobs.add_many([PeriodicJob(never(), dict, id=name)]):
             self.added[handle] = call
