@@ -208,8 +208,7 @@ async def test_S_065_a_pause_before_the_first_round_does_not_delay_the_start(
     world: World,
 ) -> None:
     services = [
-        MaintenanceService(name, lambda _term, name=name: Ticking(world, name))  # type: ignore[misc]
-        for name in SERVICES
+        MaintenanceService(name, lambda _term, name=name: Ticking(world, name)) for name in SERVICES
     ]
     a = world.client("a", services=services)
     await a.start()

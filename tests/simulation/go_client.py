@@ -192,11 +192,16 @@ class GoClient:
                 await listener.close()  # type: ignore[union-attr]
 
     def _hear(self, notification: Notification) -> None:
-        message = json.loads(notification.payload)
-        if message["action"] == "request_resign" and self.leads:
+        with contextlib.suppress(ValueError):
+            message = json.loads(notification.payload)
+            if isinstance(message, dict):
+                self._act_on(message)
+
+    def _act_on(self, message: dict[str, Any]) -> None:
+        if message.get("action") == "request_resign" and self.leads:
             self._asked = True
             self._woken.set()
-        elif message["action"] == "resigned" and message["leader_id"] != self.name:
+        elif message.get("action") == "resigned" and message.get("leader_id", "") != self.name:
             self._woken.set()
 
     # Its maintenance.
