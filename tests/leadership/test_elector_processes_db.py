@@ -23,6 +23,7 @@ from tests.support.operations import a_job
 from tests.support.processes import (
     Member,
     leader_and_other,
+    leads,
     missed_or_doubled,
     ticked,
     ticks,
