@@ -97,8 +97,7 @@ class SimClient:
         self._observe = observe
         self._has_notifier = notifier
         self._isolate = isolate
-        self._starts = 0
-        self._owner = name
+        self._starts, self._owner = 0, name
         self._starting: asyncio.Task[Any] | None = None
         self._build()
 
@@ -244,14 +243,16 @@ class SimClient:
             self._build()
         async with asyncio.timeout(10.0):
             await self.database.open()
-        await start_all(self._parts())
+        await start_all(self.parts)
 
     async def _stop(self) -> None:
-        for part in reversed(self._parts()):
+        for part in reversed(self.parts):
             await part.stop()
         await self.database.close()
 
-    def _parts(self) -> list[Service]:
+    @property
+    def parts(self) -> list[Service]:
+        """In the order in which they are started."""
         parts = [self.notifier, self.maintainer, self.elector]
         return [part for part in parts if part is not None]
 

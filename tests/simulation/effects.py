@@ -2,6 +2,7 @@
 
 import json
 from datetime import datetime
+from itertools import pairwise
 
 from riverrun.model.notification import LEADERSHIP
 from riverrun.runtime.scope import Scope, current_scope
@@ -45,7 +46,7 @@ class Effects:
         client = self._world.clients.get(session.client)
         if client is None:
             return
-        if name in ("elect_leader", "reelect_leader"):
+        if session.asked == float("-inf"):
             session.asked = client.clock.monotonic()
         session.term = term = self._term_of_caller()
         if term is not None and not term.is_trusted() and name not in UNCHECKED:
@@ -127,9 +128,10 @@ class Effects:
             self._unfinished.add(change.term)
             if term.reason.is_voluntary and took < DRAIN and not client.was_killed:
                 self._fail("I-10", f"{term} is given up while its work goes on")
-        elif change.what == "expired" and is_reachable and term.reason.is_voluntary:
-            if took < DRAIN and client.state != "down":
-                self._fail("I-10", f"the lease of {term} runs out while its work goes on")
+            return
+        may_expire = not is_reachable or took >= DRAIN or client.state == "down"
+        if change.what == "expired" and term.reason.is_voluntary and not may_expire:
+            self._fail("I-10", f"the lease of {term} runs out while its work goes on")
 
     def _look_at_effect(self, change: Change) -> None:
         row = self._world.server.leader
@@ -161,7 +163,7 @@ class Effects:
         """No time of a job with an id was left out."""
         for name, ticks in self._ticks.items():
             times = sorted(ticks)
-            gaps = {later - sooner for sooner, later in zip(times, times[1:], strict=False)}
+            gaps = {later - sooner for sooner, later in pairwise(times)}
             if len(gaps) > 1 and self._is_kept:
                 self._fail("I-2", f"times of {name} were left out: {sorted(gaps)} between them")
 

@@ -122,7 +122,7 @@ class GoClient:
         try:
             resigns = await self._keep(row, started)
         finally:
-            if resigns:
+            if resigns and not self._world.loop.is_closed():
                 await asyncio.shield(self._spawn(self._resign(row)))
             self.leads = False  # only now, and only now is the maintenance told
             self._end_maintenance()

@@ -12,8 +12,8 @@ from collections.abc import Callable
 from typing import Any
 
 from riverrun.drivers.statement import Script, Statement, nothing
-from riverrun.model.periodic import PeriodicJob
 from riverrun.model.errors import LifecycleError
+from riverrun.model.periodic import PeriodicJob
 from riverrun.model.periodic_jobs import PeriodicJobHandle, PeriodicJobs
 from riverrun.model.schedule import never
 from riverrun.runtime.inserting import PeriodicInsert
@@ -180,7 +180,9 @@ def _described(job: PeriodicInsert) -> dict[str, Any]:
     return {"periodic_id": job.periodic_id, "planned": job.scheduled_at, **args}
 
 
-async def misbehave(mode: str, block: Callable[[], object] = lambda: None) -> None:
+async def misbehave(  # noqa: C901 - one case for each way
+    mode: str, block: Callable[[], object] = lambda: None
+) -> None:
     """As `mode` says; anything unknown is fine.
 
     fail, base        raise an error, or one that is no `Exception`

@@ -34,8 +34,8 @@ from tests.simulation.rows import Change
 from tests.simulation.services import Services
 from tests.simulation.trust import Trust
 
-LOOK_EVERY = 8
-"""Steps after which to look again at what must not last."""
+LOOK_EVERY = 0.1
+"""Seconds after which to look again at what must not last."""
 
 __all__ = ["Invariants", "Violation"]
 
@@ -48,6 +48,7 @@ class Invariants:
     def __init__(self, world: Watched) -> None:
         self.world = world
         self.broken: list[str] = []
+        self._next_look: dict[str, float] = {}
         self.trust = Trust(world, self._fail)
         self.effects = Effects(world, self._fail)
         self.services = Services(world, self._fail)
@@ -78,7 +79,9 @@ class Invariants:
 
     def _look_at(self, client: SimClient) -> None:
         self.services.look_at(client)
-        if client.running and self.world.loop.steps % LOOK_EVERY == 0:
+        now = self.world.loop.time()
+        if client.running and now >= self._next_look.get(client.name, 0.0):
+            self._next_look[client.name] = now + LOOK_EVERY
             self.trust.look_at(client)
             self.services.look_at_maintenance(client)
 

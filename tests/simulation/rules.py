@@ -49,9 +49,9 @@ class Rules:
 
     def start(self, name: str) -> None:
         client = self._who(name)
-        if isinstance(client, SimClient) and client.state == "down":
-            self.world.spawn(client.start())
-        elif isinstance(client, GoClient) and not client.running:
+        if (isinstance(client, SimClient) and client.state == "down") or (
+            isinstance(client, GoClient) and not client.running
+        ):
             self.world.spawn(client.start())
 
     def stop(self, name: str) -> None:
@@ -187,7 +187,7 @@ def _more_jobs() -> list[PeriodicJob]:
 
 
 async def _mend(world: World) -> None:
-    """All is well from now on: somebody maintains before long. A Go client may go on failing."""
+    """All is well from now on: somebody maintains before long."""
     world.faults.clear()
     clients: list[SimClient | GoClient] = [*world.clients.values(), *world.go_clients.values()]
     for client in clients:
@@ -206,6 +206,11 @@ async def _mend(world: World) -> None:
         if ours.state == "down":
             await ours.start()
         ours.elector.eligible = True
+    for go in world.go_clients.values():
+        go.hook = "fine"
+        if go.running:  # it may lead for ever without maintenance (W-03)
+            await go.stop()
+            await go.start()
     await _maintain(world, clients)
 
 
@@ -216,14 +221,14 @@ async def _maintain(world: World, clients: list[SimClient | GoClient]) -> None:
     await world.until(
         lambda: any(client.maintains for client in clients), within=within, what="maintenance"
     )
-    if all(client.hook == "fine" for client in world.go_clients.values()):
-        await world.sleep(15.0)
-        assert any(c.leads for c in clients), "leadership ended although nothing was wrong"
+    await world.sleep(15.0)
+    assert any(c.leads for c in clients), "leadership ended although nothing was wrong"
 
 
 async def _end(world: World) -> None:
     for go in world.go_clients.values():
-        await go.stop()
+        if go.running:
+            await go.stop()
     for client in world.clients.values():
         began = world.now
         async with asyncio.timeout(200.0):
@@ -234,4 +239,3 @@ async def _end(world: World) -> None:
     assert world.server.leader is None, f"{world.server.leader} is left"
     if world.invariants is not None:
         world.invariants.look_at_end()
-

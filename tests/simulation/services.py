@@ -7,7 +7,7 @@ of a run is noted when its scope is cancelled, and looked at when it has stopped
 import functools
 from dataclasses import dataclass
 
-from riverrun.runtime.run import Run, run_of
+from riverrun.runtime.run import Run, Supervised, run_of
 from riverrun.runtime.scope import Cause
 from riverrun.runtime.service import Service, ServiceState
 from riverrun.runtime.tenure import Tenure
@@ -62,7 +62,10 @@ class Services:
             self._fail(which, text)
 
     def look_at_maintenance(self, client: SimClient) -> None:
-        """A leader maintains, or says why not."""
+        """A client goes on as long as nobody stops it, and if it leads it maintains or says why not."""
+        for part in client.parts if client.state == "up" else ():
+            if part.state is ServiceState.IDLE:
+                self._fail("I-9", f"{part.name} of {client.name} has ended by itself")
         term, tenure = client.elector.term, client.maintainer.tenure
         is_absent = client.leads and tenure is None
         if self._lasting.lasts((client.name, term, "off"), is_absent, SOON):
@@ -97,7 +100,7 @@ class Services:
         elif service in client.made:
             self._look_at_siblings(service, client)
 
-    def _look_at_siblings(self, service: Service, client: SimClient) -> None:
+    def _look_at_siblings(self, service: Supervised, client: SimClient) -> None:
         """Of each service there is one; what was left behind does not count."""
         for other in client.made:
             is_same = other is not service and other.name == service.name

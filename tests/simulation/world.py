@@ -52,6 +52,8 @@ class World:
         self.go_clients: dict[str, GoClient] = {}
         self.clocks_agree = True
         """Whether the clocks of all clients differ by less than an hour, at any two times."""
+        self.moment: Callable[[], object] = lambda: None
+        """Scenarios call it at the moment from which they count."""
         self.on_term: list[Callable[[SimClient, LeadershipTerm], None]] = []
         self.invariants = Invariants(self) if checked else None
 
