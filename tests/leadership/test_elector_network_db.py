@@ -4,24 +4,22 @@ All through TCP. A SQLite file is on the same machine: nothing of this can happe
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
 
-from riverrun.drivers.asyncpg import AsyncpgDatabase
 from riverrun.drivers.statement import Database
 from riverrun.model.errors import DatabaseUnavailableError
 from riverrun.runtime.clock import SystemClock
 from riverrun.runtime.lease import ElectorOptions, Lease
 from riverrun.runtime.term import Reason
-from riverrun.testing.postgres import URL_VARIABLE
-from tests.support.databases import migrate
+from tests.support.databases import opened
 from tests.support.electing import BRIEF, FAST, electing, leader
 from tests.support.maintenance import until
 from tests.support.operations import select
 from tests.support.proxy import Proxy, proxy_to
-from tests.support.servers import OwnServer, own_server
+from tests.support.servers import OwnServer
 
 IMPATIENT = ElectorOptions(interval=0.05, jitter=0.01, operation_timeout=0.3)
 """Looks and renews often, and waits for no answer for long."""
@@ -172,27 +170,11 @@ def fail_over(server: OwnServer) -> OwnServer:
     return promoted
 
 
-@pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[OwnServer]:
-    monkeypatch.delenv(URL_VARIABLE, raising=False)
-    with own_server() as server:
-        asyncio.run(migrate(server.url))
-        yield server
-
-
 @asynccontextmanager
 async def cut_off(url: str) -> AsyncIterator[tuple[Proxy, Database, Database]]:
     """A proxy, the database through it, and the database past it."""
     async with proxy_to(url) as proxy, opened(proxy.url) as through, opened(url) as past:
         yield proxy, through, past
-
-
-@asynccontextmanager
-async def opened(url: str) -> AsyncIterator[Database]:
-    database = AsyncpgDatabase(url)
-    await database.open()
-    yield database
-    await database.close()
 
 
 async def answers(lease: Lease) -> bool:

@@ -2,21 +2,19 @@
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
 
 from riverrun.drivers.operations import Operations
 from riverrun.drivers.statement import Database, Script
-from riverrun.drivers.url import open_database
 from riverrun.model.errors import DatabaseError, LeadershipLostError
 from riverrun.runtime.clock import SystemClock
 from riverrun.runtime.lease import ElectorOptions
 from riverrun.runtime.term import LeadershipTerm, Reason
 from riverrun.runtime.term_handle import TermHandle
-from riverrun.testing.postgres import URL_VARIABLE
-from tests.support.databases import migrate
+from tests.support.databases import opened
 from tests.support.electing import FAST, electing, leader
 from tests.support.maintenance import ids, until
 from tests.support.operations import a_job
@@ -29,7 +27,7 @@ from tests.support.processes import (
     ticks,
     turns,
 )
-from tests.support.servers import OwnServer, own_server
+from tests.support.servers import OwnServer
 
 PAUSED = ElectorOptions(interval=60, lease=120)
 """Looks so rarely that it does not notice."""
@@ -124,15 +122,6 @@ async def test_S_052_after_a_crash_of_the_server_a_leader_asks_again_at_once(
             await a.gains()
 
 
-@pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[OwnServer]:
-    """A server that nobody else uses, migrated."""
-    monkeypatch.delenv(URL_VARIABLE, raising=False)
-    with own_server() as server:
-        asyncio.run(migrate(server.url))
-        yield server
-
-
 @asynccontextmanager
 async def crashed(server: OwnServer) -> AsyncIterator[Database]:
     """Have all its processes end at once, and start it again."""
@@ -159,11 +148,3 @@ async def once_it_answers(db: Database, term: LeadershipTerm) -> None:
         except DatabaseError:
             continue
         return
-
-
-@asynccontextmanager
-async def opened(url: str) -> AsyncIterator[Database]:
-    database = open_database(url)
-    await database.open()
-    yield database
-    await database.close()

@@ -6,16 +6,12 @@ turns: had two maintained at once, theirs would be mixed.
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
 
 import pytest
 
 from riverrun.drivers.statement import Database
-from riverrun.drivers.url import open_database
 from riverrun.model.job import JobRow, JobState
-from riverrun.testing.postgres import URL_VARIABLE
-from tests.support.databases import migrate
+from tests.support.databases import opened
 from tests.support.electing import leader
 from tests.support.maintenance import until
 from tests.support.operations import get
@@ -29,7 +25,7 @@ from tests.support.processes import (
     ticks,
     turns,
 )
-from tests.support.servers import OwnServer, own_server
+from tests.support.servers import OwnServer
 from tests.support.transactions import transaction
 
 
@@ -100,14 +96,6 @@ async def stop(leader: Member, url: str) -> None:
         await leader.stopped()
 
 
-@pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[OwnServer]:
-    monkeypatch.delenv(URL_VARIABLE, raising=False)
-    with own_server() as server:
-        asyncio.run(migrate(server.url))
-        yield server
-
-
 async def test_after_a_crash_of_the_server_one_client_maintains_and_no_tick_is_done_again(
     server: OwnServer,
 ) -> None:
@@ -132,14 +120,6 @@ async def test_after_a_crash_of_the_server_one_client_maintains_and_no_tick_is_d
             found = await ticks(db)
     assert missed_or_doubled(found) == []
     assert turns(found) in (["a"], ["a", "b"])
-
-
-@asynccontextmanager
-async def opened(url: str) -> AsyncIterator[Database]:
-    database = open_database(url)
-    await database.open()
-    yield database
-    await database.close()
 
 
 @pytest.mark.parametrize("hook", ["fail", "hang"])

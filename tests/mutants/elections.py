@@ -180,7 +180,7 @@ ELECTIONS = (
         changes=(
             Change(
                 ELECTOR,
-                "if isinstance(error, asyncio.CancelledError) and self._is_cancelled():",
+                "if isinstance(error, asyncio.CancelledError) and is_being_cancelled():",
                 "if isinstance(error, asyncio.CancelledError):",
             ),
             Change(LEASE, "        if task.cancelled():\n", "        if task is None:\n"),

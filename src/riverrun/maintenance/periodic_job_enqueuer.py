@@ -50,10 +50,10 @@ from riverrun.model.leadership import in_term
 from riverrun.model.periodic import DurablePeriodicJob
 from riverrun.model.periodic_jobs import PeriodicJobs
 from riverrun.runtime.backoff import backoff
+from riverrun.runtime.cancellation import is_being_cancelled
 from riverrun.runtime.handle import DatabaseHandle
 from riverrun.runtime.inserting import JobInserter
 from riverrun.runtime.service import PeriodicService
-from riverrun.runtime.term import LeadershipTerm
 from riverrun.runtime.threads import ThreadPool
 
 logger = logging.getLogger("riverrun.maintenance")
@@ -135,7 +135,7 @@ class PeriodicJobEnqueuer(PeriodicService):
         threads, term = ThreadPool(1, name="riverrun-periodic-start"), self._db.term_or_none
         try:
             durable = await durable_jobs(self._db) if self._start_hooks else []
-            with in_term(term.id if isinstance(term, LeadershipTerm) else None):
+            with in_term(None if term is None else term.id):
                 for hook in self._start_hooks:
                     await self._within_hook_timeout(hook, durable, threads)
         finally:
@@ -293,7 +293,4 @@ def _is_our_end(error: BaseException) -> bool:
 
     Where the loop is gone, Python throws away what had not ended: that must not be held up.
     """
-    if isinstance(error, GeneratorExit):
-        return True
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0
+    return isinstance(error, GeneratorExit) or is_being_cancelled()

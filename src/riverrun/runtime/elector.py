@@ -30,6 +30,7 @@ from riverrun.drivers.statement import Database
 from riverrun.model.errors import DatabaseError
 from riverrun.model.leadership import LeadershipMetric, LeadershipSign
 from riverrun.runtime.backoff import backoff
+from riverrun.runtime.cancellation import is_being_cancelled
 from riverrun.runtime.clock import Clock
 from riverrun.runtime.lease import ElectorOptions, Lease
 from riverrun.runtime.observing import Observe, unobserved
@@ -170,7 +171,7 @@ class Elector(Service):
         try:
             await self._round()
         except (Exception, asyncio.CancelledError) as error:
-            if isinstance(error, asyncio.CancelledError) and self._is_cancelled():
+            if isinstance(error, asyncio.CancelledError) and is_being_cancelled():
                 raise
             await self._rest(self._failed(error))
 
@@ -188,11 +189,6 @@ class Elector(Service):
                 exc_info=None if is_known or self.errors > 1 else error,
             )  # fmt: skip
         return pause
-
-    def _is_cancelled(self) -> bool:
-        """Whether a `CancelledError` is meant for us; libraries raise stray ones."""
-        task = asyncio.current_task()
-        return task is not None and task.cancelling() > 0
 
     async def _round(self) -> None:
         self._woken.clear()  # whatever happened before is seen by the look that follows

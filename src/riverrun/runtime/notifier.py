@@ -18,6 +18,7 @@ from riverrun.drivers.statement import Database, Listener, Notification
 from riverrun.model.errors import DatabaseUnavailableError, RiverError
 from riverrun.model.notification import TOPICS
 from riverrun.runtime.backoff import backoff
+from riverrun.runtime.cancellation import is_stray
 from riverrun.runtime.clock import Clock
 from riverrun.runtime.service import Service
 
@@ -91,7 +92,7 @@ class Notifier(Service):
             await listener.listen(self._topics(), self._deliver)
         except BaseException as error:
             await listener.close()
-            if _is_stray(error):
+            if is_stray(error):
                 raise DatabaseUnavailableError("listening was cancelled by its driver") from error
             raise
         return listener
@@ -127,7 +128,7 @@ class Notifier(Service):
         except TimeoutError:
             self._complain()
         except (RiverError, asyncio.CancelledError) as error:
-            if isinstance(error, asyncio.CancelledError) and not _is_stray(error):
+            if isinstance(error, asyncio.CancelledError) and not is_stray(error):
                 raise
             logger.debug("sending a notification to ourselves failed: %r", error)
             await self._clock.wait_for_event(self.proven, seconds)
@@ -178,13 +179,6 @@ class Notifier(Service):
             self.proven.set()
         for handler in list(self._handlers.get(notification.topic, ())):
             _isolated(handler, notification.payload)
-
-
-def _is_stray(error: BaseException) -> bool:
-    """Whether it is a cancellation that nobody asked for; drivers raise such."""
-    task = asyncio.current_task()
-    is_meant = task is not None and task.cancelling() > 0
-    return isinstance(error, asyncio.CancelledError) and not is_meant
 
 
 def _isolated(callback: Callable[..., None], *arguments: str) -> None:

