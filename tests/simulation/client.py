@@ -50,6 +50,8 @@ class Surroundings(Protocol):
 
     def began(self, client: Any, term: LeadershipTerm) -> None: ...
 
+    def ended(self, client: Any, term: LeadershipTerm) -> None: ...
+
 
 class SimClient:
     """`services` replaces the standard ones (a scheduler, the plug-in, the enqueuer of periodic jobs)."""
@@ -75,8 +77,7 @@ class SimClient:
         )
         self.database = SimDatabase(world.network, name)
         self.periodic_jobs = PeriodicJobs([PeriodicJob(every(PERIOD), dict, id="every-10s")])
-        self.plugin = Plugin()
-        self.plugin.alone = isolate
+        self.plugin = Plugin(alone=isolate)
         self.hook = Hook(self.periodic_jobs)
         self.plugin.block = self.hook.block = lambda: self.stall(BLOCKED)
         self.made: dict[Service, LeadershipTerm] = {}
@@ -244,14 +245,16 @@ class SimClient:
             self._build()
         async with asyncio.timeout(10.0):
             await self.database.open()
-        await start_all(self._parts())
+        await start_all(self.parts)
 
     async def _stop(self) -> None:
-        for part in reversed(self._parts()):
+        for part in reversed(self.parts):
             await part.stop()
         await self.database.close()
 
-    def _parts(self) -> list[Service]:
+    @property
+    def parts(self) -> list[Service]:
+        """In the order in which they are started."""
         parts = [self.notifier, self.maintainer, self.elector]
         return [part for part in parts if part is not None]
 
@@ -259,6 +262,7 @@ class SimClient:
         self.events.append(event)
         if not event.is_leader:
             self.ended[event.term] = self._world.loop.time()
+            self._world.ended(self, event.term)
         else:
             self.terms.append(event.term)
             self._epochs.append((self._owner, event.term.epoch))

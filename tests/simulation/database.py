@@ -58,8 +58,9 @@ class Network:
         return 0.0002 + 0.003 * draw if draw < 0.97 else 0.08 * self.random.random()
 
     def later(self, seconds: float, call: Callable[..., object], *args: Any) -> None:
-        """On no client's behalf."""
-        self.loop.call_later(seconds, call, *args, context=self.server.context.copy())
+        """On no client's behalf; without effect when all is over."""
+        if not self.loop.is_closed():
+            self.loop.call_later(seconds, call, *args, context=self.server.context.copy())
 
     def is_cut(self, client: str) -> bool:
         return client in self.faults.cut
@@ -271,17 +272,25 @@ class SimListener:
         self.context = contextvars.copy_context()
 
     async def listen(self, topics: Sequence[str], deliver: Callable[[Notification], None]) -> None:
-        await sleep(2 * self._network.latency())
-        if (fault := self._network.faults.take(self._client, "listen")) is not None:
-            await _suffer(fault, "listen", self._network)
-        if self._network.is_cut(self._client):
-            await sleep(CONNECT_TIMEOUT)
-            raise DatabaseUnavailableError("no connection to listen on")
+        try:
+            async with asyncio.timeout(CONNECT_TIMEOUT):
+                await self._connect()
+        except TimeoutError:
+            raise DatabaseUnavailableError("no connection to listen on") from None
         if not self._network.server.up or self._client in self._network.faults.deaf:
             raise DatabaseUnavailableError("cannot listen")
         self._generation = self._network.server.generation
         self._topics, self._deliver = topics, deliver
         self._network.listeners.append(self)
+
+    async def _connect(self) -> None:
+        """Its deadline works as long as it is not deaf to its cancellation."""
+        network = self._network
+        await sleep(2 * network.latency())
+        if (fault := network.faults.take(self._client, "listen")) is not None:
+            await _suffer(fault, "listen", network)
+        if network.is_cut(self._client):
+            await sleep(CONNECT_TIMEOUT)
 
     def hear(self, notification: Notification) -> None:
         if self._deliver is not None and not self._is_lost and notification.topic in self._topics:

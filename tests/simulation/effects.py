@@ -2,10 +2,11 @@
 
 import json
 from datetime import datetime
+from itertools import pairwise
 
 from riverrun.model.notification import LEADERSHIP
 from riverrun.runtime.scope import Scope, current_scope
-from riverrun.runtime.term import LeadershipTerm
+from riverrun.runtime.term import LeadershipTerm, Reason
 from tests.simulation.client import SimClient
 from tests.simulation.looking import Fail, Watched
 from tests.simulation.rows import Change, Job, Session, Term
@@ -13,6 +14,8 @@ from tests.simulation.rows import Change, Job, Session, Term
 DRAIN = 18.0
 """Seconds for which the work of a term may end at the least, on the fastest clock."""
 LEASE = 15.0
+CALM = 25.0
+"""Seconds without trouble after which none of it can matter any more."""
 LOOK_EVERY = 8
 """Steps after which to look again who can reach the database."""
 UNCHECKED = ("begin", "commit", "rollback", "select", "limit_transaction")
@@ -38,6 +41,13 @@ class Effects:
     def began(self, _client: SimClient, term: LeadershipTerm) -> None:
         self._terms[term.scope] = self._by_name[_name(term)] = term
 
+    def ended(self, client: SimClient, term: LeadershipTerm) -> None:
+        """Nobody who can reach the database loses the trust in a term by waiting too long."""
+        trouble = max(self._trouble.get(client.name, float("-inf")), client.thawed)
+        calm = self._world.loop.time() - trouble
+        if term.reason in (Reason.TRUST_EXPIRED, Reason.LOOP_STALLED) and calm > CALM:
+            self._fail("I-3", f"{term} was not renewed in time, although nothing was wrong")
+
     # What is asked.
 
     def asked(self, session: Session, name: str) -> None:
@@ -45,7 +55,9 @@ class Effects:
         client = self._world.clients.get(session.client)
         if client is None:
             return
-        if name in ("elect_leader", "reelect_leader"):
+        if self._world.network.faults.befalls(session.client):
+            self._trouble[session.client] = self._world.loop.time()
+        if session.asked == float("-inf"):
             session.asked = client.clock.monotonic()
         session.term = term = self._term_of_caller()
         if term is not None and not term.is_trusted() and name not in UNCHECKED:
@@ -99,7 +111,7 @@ class Effects:
     def changed(self, change: Change) -> None:
         if change.what == "elected":
             self._elections.append(change.term)
-        if change.what in ("expired", "resigned", "lost"):
+        if change.what in ("expired", "resigned"):
             self._look_at_drain(change)
         client = self._world.clients.get(change.client)
         if client is not None:
@@ -122,14 +134,14 @@ class Effects:
             return
         client = next(c for c in self._world.clients.values() if term in c.terms)
         took = now - client.ended.get(term, float("-inf"))
+        is_too_early = term.reason.is_voluntary and took < DRAIN and not client.was_killed
         is_reachable = now - self._trouble.get(client.name, float("-inf")) > LEASE
         if change.what == "resigned":
             self._unfinished.add(change.term)
-            if term.reason.is_voluntary and took < DRAIN and not client.was_killed:
+            if is_too_early:
                 self._fail("I-10", f"{term} is given up while its work goes on")
-        elif change.what == "expired" and is_reachable and term.reason.is_voluntary:
-            if took < DRAIN and client.state != "down":
-                self._fail("I-10", f"the lease of {term} runs out while its work goes on")
+        elif change.what == "expired" and is_reachable and is_too_early:
+            self._fail("I-10", f"the lease of {term} runs out while its work goes on")
 
     def _look_at_effect(self, change: Change) -> None:
         row = self._world.server.leader
@@ -161,7 +173,7 @@ class Effects:
         """No time of a job with an id was left out."""
         for name, ticks in self._ticks.items():
             times = sorted(ticks)
-            gaps = {later - sooner for sooner, later in zip(times, times[1:], strict=False)}
+            gaps = {later - sooner for sooner, later in pairwise(times)}
             if len(gaps) > 1 and self._is_kept:
                 self._fail("I-2", f"times of {name} were left out: {sorted(gaps)} between them")
 

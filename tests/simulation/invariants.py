@@ -7,6 +7,7 @@
           of a periodic job once in a term, with a row once ever,
           and none left out                                                at the end
     I-3   trust ends 14 s after the last attempt that was confirmed began  each step         trust.py
+          (and who can reach the database does not lose it so)             each end          effects.py
     I-4   no statement begins in a term that is over                       each statement    effects.py
     I-5   a process changes no row but those of terms that it has won      each commit       effects.py
     I-6   a tenure ends by its own term's end alone, and is never replaced its own steps     services.py
@@ -34,8 +35,8 @@ from tests.simulation.rows import Change
 from tests.simulation.services import Services
 from tests.simulation.trust import Trust
 
-LOOK_EVERY = 8
-"""Steps after which to look again at what must not last."""
+LOOK_EVERY = 0.1
+"""Seconds after which to look again at what must not last."""
 
 __all__ = ["Invariants", "Violation"]
 
@@ -48,10 +49,12 @@ class Invariants:
     def __init__(self, world: Watched) -> None:
         self.world = world
         self.broken: list[str] = []
+        self._next_look: dict[str, float] = {}
         self.trust = Trust(world, self._fail)
         self.effects = Effects(world, self._fail)
         self.services = Services(world, self._fail)
         world.on_term.append(self._began)
+        world.on_term_over.append(self.effects.ended)
         world.loop.after_step.append(self.look)
         world.network.on_statement = self.effects.asked
         world.server.on_execute = self.effects.executed
@@ -78,7 +81,9 @@ class Invariants:
 
     def _look_at(self, client: SimClient) -> None:
         self.services.look_at(client)
-        if client.running and self.world.loop.steps % LOOK_EVERY == 0:
+        now = self.world.loop.time()
+        if client.running and now >= self._next_look.get(client.name, 0.0):
+            self._next_look[client.name] = now + LOOK_EVERY
             self.trust.look_at(client)
             self.services.look_at_maintenance(client)
 

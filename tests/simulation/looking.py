@@ -20,6 +20,7 @@ class Watched(Protocol):
     network: Network
     clients: dict[str, SimClient]
     on_term: list[Any]
+    on_term_over: list[Any]
     clocks_agree: bool
 
 

@@ -129,7 +129,7 @@ def _databases(draw: random.Random, name: str) -> Drawn:
 def _messages(draw: random.Random, names: tuple[str, ...]) -> Drawn:
     return [
         ("request_resign", (draw.choice(("", "", *names, "nobody")),)),
-        ("flood", (draw.uniform(1, 30),)),
+        ("flood", (draw.choice(("request_resign", "resigned")), draw.uniform(1, 30))),
         ("send_nonsense", (draw.randrange(4),)),
         ("deafen", (draw.choice(names), draw.uniform(0, 40))),
         ("spoil_messages", (draw.choice((0.0, 0.3, 1.0)), draw.choice((0.0, 0.5)))),

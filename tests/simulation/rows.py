@@ -99,7 +99,7 @@ class Session:
     term: Any = None
     """For the invariants: the term in which it is used."""
     asked: float = float("-inf")
-    """For the invariants: when, by the client's clock, its latest request was made."""
+    """For the invariants: when, by the client's clock, its first request was made."""
     timer: asyncio.TimerHandle | None = None
     waiting: tuple[str, Mapping[str, Any], Any] | None = None
 
@@ -132,9 +132,7 @@ class Locks:
 
     def holders(self, row: str) -> dict[str, str]:
         """Which client holds which lock."""
-        return {
-            session.client: mode for (each, session), mode in self._held.items() if each == row
-        }
+        return {session.client: mode for (each, session), mode in self._held.items() if each == row}
 
     def _of_others(self, row: str, session: Session) -> list[str]:
         return [

@@ -62,7 +62,10 @@ class Services:
             self._fail(which, text)
 
     def look_at_maintenance(self, client: SimClient) -> None:
-        """A leader maintains, or says why not."""
+        """A client goes on as long as nobody stops it, and if it leads it maintains or says why not."""
+        for part in client.parts if client.state == "up" else ():
+            if part.state is ServiceState.IDLE:
+                self._fail("I-9", f"{part.name} of {client.name} has ended by itself")
         term, tenure = client.elector.term, client.maintainer.tenure
         is_absent = client.leads and tenure is None
         if self._lasting.lasts((client.name, term, "off"), is_absent, SOON):
@@ -94,7 +97,7 @@ class Services:
         if isinstance(service, Tenure):
             if self._tenures.setdefault(service.term, service) is not service:
                 self._fail("I-6", f"{service.term} of {client.name} has another tenure than before")
-        elif service in client.made:
+        elif isinstance(service, Service) and service in client.made:
             self._look_at_siblings(service, client)
 
     def _look_at_siblings(self, service: Service, client: SimClient) -> None:

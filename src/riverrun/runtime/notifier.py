@@ -89,8 +89,10 @@ class Notifier(Service):
             return None
         try:
             await listener.listen(self._topics(), self._deliver)
-        except BaseException:
+        except BaseException as error:
             await listener.close()
+            if _is_stray(error):
+                raise DatabaseUnavailableError("listening was cancelled by its driver") from error
             raise
         return listener
 
@@ -124,8 +126,10 @@ class Notifier(Service):
                 await self.proven.wait()
         except TimeoutError:
             self._complain()
-        except RiverError as error:
-            logger.debug("sending a notification to ourselves failed: %s", error)
+        except (RiverError, asyncio.CancelledError) as error:
+            if isinstance(error, asyncio.CancelledError) and not _is_stray(error):
+                raise
+            logger.debug("sending a notification to ourselves failed: %r", error)
             await self._clock.wait_for_event(self.proven, seconds)
         return self.proven.is_set()
 
@@ -174,6 +178,13 @@ class Notifier(Service):
             self.proven.set()
         for handler in list(self._handlers.get(notification.topic, ())):
             _isolated(handler, notification.payload)
+
+
+def _is_stray(error: BaseException) -> bool:
+    """Whether it is a cancellation that nobody asked for; drivers raise such."""
+    task = asyncio.current_task()
+    is_meant = task is not None and task.cancelling() > 0
+    return isinstance(error, asyncio.CancelledError) and not is_meant
 
 
 def _isolated(callback: Callable[..., None], *arguments: str) -> None:
