@@ -22,6 +22,7 @@ class Watched(Protocol):
     on_term: list[Any]
     on_term_over: list[Any]
     clocks_agree: bool
+    is_left_alone: bool
 
 
 class Lasting:

@@ -23,8 +23,8 @@ from tests.simulation.rules import Rules, run_plan
 from tests.simulation.run import execute, main, run_seed, shrink
 from tests.simulation.world import World, run_world
 
-SEEDS = 240
-AT_ONCE = 30
+SEEDS = 150
+AT_ONCE = 25
 run_once = functools.cache(run_seed)
 ROOT = Path(__file__).parent.parent.parent
 
@@ -115,7 +115,7 @@ def test_a_seed_that_fails_is_told_and_fails_again_in_the_same_way(
 
 @pytest.mark.usefixtures("_impatient")
 def test_a_run_that_fails_is_made_small() -> None:
-    plan = draw_plan(5)
+    plan = draw_plan(23)
     assert len(plan.rules) > 1
     assert shrink(plan).rules == ()
     needed = Rule(1.0, "stop", (plan.clients[0]["name"],))

@@ -52,6 +52,8 @@ class World:
         self.go_clients: dict[str, GoClient] = {}
         self.clocks_agree = True
         """Whether the clocks of all clients differ by less than an hour, at any two times."""
+        self.is_left_alone = False
+        """Whether nobody but rules has a hand in what clients do: then more must hold."""
         self.moment: Callable[[], object] = lambda: None
         """Scenarios call it at the moment from which they count."""
         self.on_term: list[Callable[[SimClient, LeadershipTerm], None]] = []
