@@ -9,9 +9,10 @@ River's Go client, weaknesses included. `world.py` puts one of everything togeth
 
 What happens in a random run is drawn in `plan.py` and done by `rules.py`; what goes wrong between client and
 server stands in `faults.py`, what users' plug-ins do wrong in `hostile.py`. `invariants.py` says what must
-hold at every step, and where that is seen; `bounds.py` how long anything may take. `test_invariants.py` and
-`test_bounds.py` break each of these on purpose, for a check that cannot fail is none. `test_kernels.py`
-goes through all orders of the few steps that matter most.
+hold at every step, and where that is seen; `bounds.py` how long anything may take. `test_invariants.py`,
+`test_service_invariants.py` and `test_liveness.py` break each of these on purpose, for a check that cannot
+fail is none. `test_kernels.py` goes through all orders of the few steps that matter most (`kernels.py`), and
+`test_findings.py` keeps what was found.
 
 How to run it: `python -m tests.simulation.run --seeds 10000` (run.py has more) prints each seed that fails.
 How to replay one: `--seed N` makes the same run again, step by step, and shows its log; `--shrink` leaves out

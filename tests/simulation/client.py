@@ -50,6 +50,8 @@ class Surroundings(Protocol):
 
     def began(self, client: Any, term: LeadershipTerm) -> None: ...
 
+    def ended(self, client: Any, term: LeadershipTerm) -> None: ...
+
 
 class SimClient:
     """`services` replaces the standard ones (a scheduler, the plug-in, the enqueuer of periodic jobs)."""
@@ -75,8 +77,7 @@ class SimClient:
         )
         self.database = SimDatabase(world.network, name)
         self.periodic_jobs = PeriodicJobs([PeriodicJob(every(PERIOD), dict, id="every-10s")])
-        self.plugin = Plugin()
-        self.plugin.alone = isolate
+        self.plugin = Plugin(alone=isolate)
         self.hook = Hook(self.periodic_jobs)
         self.plugin.block = self.hook.block = lambda: self.stall(BLOCKED)
         self.made: dict[Service, LeadershipTerm] = {}
@@ -260,6 +261,7 @@ class SimClient:
         self.events.append(event)
         if not event.is_leader:
             self.ended[event.term] = self._world.loop.time()
+            self._world.ended(self, event.term)
         else:
             self.terms.append(event.term)
             self._epochs.append((self._owner, event.term.epoch))

@@ -35,6 +35,8 @@ DIALECT = Dialect("postgres", "$")
 CONNECT_TIMEOUT = 10.0
 PROBE_EVERY = 10.0
 SETTLE = 1.0
+AGAIN = 1.0
+"""Seconds after which a machine tries again to say that a connection is closed."""
 
 
 class Network:
@@ -58,8 +60,9 @@ class Network:
         return 0.0002 + 0.003 * draw if draw < 0.97 else 0.08 * self.random.random()
 
     def later(self, seconds: float, call: Callable[..., object], *args: Any) -> None:
-        """On no client's behalf."""
-        self.loop.call_later(seconds, call, *args, context=self.server.context.copy())
+        """On no client's behalf; without effect when all is over."""
+        if not self.loop.is_closed():
+            self.loop.call_later(seconds, call, *args, context=self.server.context.copy())
 
     def is_cut(self, client: str) -> bool:
         return client in self.faults.cut
@@ -155,14 +158,13 @@ class SimDatabase:
         return self._network.server.connect(self._client, OWNER.get())
 
     def _let_go(self, session: Session) -> None:
-        """The server hears of it, unless the network is cut; then it finds out by itself, if at all.
-
-        What is on its way arrives before that.
-        """
+        """The server hears of it, after what is on its way; while the network is cut, it does not."""
         on_its_way = max(session.arrives - self._network.loop.time(), 0.0)
         if session.answered and not session.in_transaction:
             self._network.server.kill(session)
-        elif session.alive and not self._network.is_cut(self._client):
+        elif session.alive and self._network.is_cut(self._client):
+            self._network.later(AGAIN, self._let_go, session)
+        elif session.alive:
             self._network.later(on_its_way + 0.05, self._network.server.kill, session)
 
     async def _wait_for_connection(self, seconds: float) -> None:

@@ -6,7 +6,7 @@ from itertools import pairwise
 
 from riverrun.model.notification import LEADERSHIP
 from riverrun.runtime.scope import Scope, current_scope
-from riverrun.runtime.term import LeadershipTerm
+from riverrun.runtime.term import LeadershipTerm, Reason
 from tests.simulation.client import SimClient
 from tests.simulation.looking import Fail, Watched
 from tests.simulation.rows import Change, Job, Session, Term
@@ -14,6 +14,10 @@ from tests.simulation.rows import Change, Job, Session, Term
 DRAIN = 18.0
 """Seconds for which the work of a term may end at the least, on the fastest clock."""
 LEASE = 15.0
+ABSTENTION = 6.5
+"""Seconds at the least, on the fastest clock."""
+CALM = 25.0
+"""Seconds without trouble after which none of it can matter any more."""
 LOOK_EVERY = 8
 """Steps after which to look again who can reach the database."""
 UNCHECKED = ("begin", "commit", "rollback", "select", "limit_transaction")
@@ -30,7 +34,8 @@ class Effects:
         self._by_name: dict[Term, LeadershipTerm] = {}
         self._won: dict[str | None, set[Term]] = {}
         self._elections: list[Term] = []
-        self._unfinished: set[Term] = set()
+        self._excused: set[Term] = set()
+        """The terms whose work may overlap with that of the next."""
         self._inserted: set[tuple[object, ...]] = set()
         self._ticks: dict[str, set[datetime]] = {}
         self._trouble: dict[str, float] = {}
@@ -39,6 +44,13 @@ class Effects:
     def began(self, _client: SimClient, term: LeadershipTerm) -> None:
         self._terms[term.scope] = self._by_name[_name(term)] = term
 
+    def ended(self, client: SimClient, term: LeadershipTerm) -> None:
+        """Nobody who can reach the database loses the trust in a term by waiting too long."""
+        trouble = max(self._trouble.get(client.name, float("-inf")), client.thawed)
+        is_calm = self._world.is_left_alone and self._world.loop.time() - trouble > CALM
+        if term.reason in (Reason.TRUST_EXPIRED, Reason.LOOP_STALLED) and is_calm:
+            self._fail("I-3", f"{term} was not renewed in time, although nothing was wrong")
+
     # What is asked.
 
     def asked(self, session: Session, name: str) -> None:
@@ -46,6 +58,8 @@ class Effects:
         client = self._world.clients.get(session.client)
         if client is None:
             return
+        if self._world.network.faults.befalls(session.client):
+            self._trouble[session.client] = self._world.loop.time()
         if session.asked == float("-inf"):
             session.asked = client.clock.monotonic()
         session.term = term = self._term_of_caller()
@@ -58,7 +72,7 @@ class Effects:
         if name not in MAINTENANCE or not isinstance(term, LeadershipTerm) or session.is_late:
             return
         key = _name(term)
-        if key not in self._elections or key == self._elections[-1] or key in self._unfinished:
+        if key not in self._elections or key == self._elections[-1] or key in self._excused:
             return
         if term.reason is not None and term.reason.is_voluntary:
             self._fail("I-10", f"{name} of {term} is executed when another leads")
@@ -100,7 +114,9 @@ class Effects:
     def changed(self, change: Change) -> None:
         if change.what == "elected":
             self._elections.append(change.term)
-        if change.what in ("expired", "resigned", "lost"):
+        if change.what == "lost":
+            self._excused.add(change.term)
+        if change.what in ("expired", "resigned"):
             self._look_at_drain(change)
         client = self._world.clients.get(change.client)
         if client is not None:
@@ -113,8 +129,18 @@ class Effects:
         won = self._won.setdefault(change.owner, set())
         if change.what == "elected":
             won.add(change.term)
+            self._look_at_abstention(client, change)
         elif change.what in ("renewed", "resigned") and change.term not in won:
             self._fail("I-5", f"{client.name} {change.what} {change.term}, which it never won")
+
+    def _look_at_abstention(self, client: SimClient, change: Change) -> None:
+        """Who has given up a term for having failed in it lets others try first."""
+        owned = [epoch for owner, epoch in client.epochs if owner == change.owner]
+        last = client.terms[-1] if owned else None
+        if last is None or last.reason is not Reason.MAINTENANCE_FAILED:
+            return
+        if change.at - client.ended[last] < ABSTENTION and not client.maintainer.left_behind:
+            self._fail("L-9", f"{client.name} bids again right after {last}")
 
     def _look_at_drain(self, change: Change) -> None:
         """The work of a term may outlast its row only where its time to end was used up."""
@@ -123,14 +149,13 @@ class Effects:
             return
         client = next(c for c in self._world.clients.values() if term in c.terms)
         took = now - client.ended.get(term, float("-inf"))
+        is_too_early = term.reason.is_voluntary and took < DRAIN and not client.was_killed
         is_reachable = now - self._trouble.get(client.name, float("-inf")) > LEASE
         if change.what == "resigned":
-            self._unfinished.add(change.term)
-            if term.reason.is_voluntary and took < DRAIN and not client.was_killed:
+            self._excused.add(change.term)
+            if is_too_early:
                 self._fail("I-10", f"{term} is given up while its work goes on")
-            return
-        may_expire = not is_reachable or took >= DRAIN or client.state == "down"
-        if change.what == "expired" and term.reason.is_voluntary and not may_expire:
+        elif change.what == "expired" and is_reachable and is_too_early:
             self._fail("I-10", f"the lease of {term} runs out while its work goes on")
 
     def _look_at_effect(self, change: Change) -> None:

@@ -65,9 +65,11 @@ class GoClient:
     async def stop(self) -> None:
         """All at the same time, as River does (W-14)."""
         self.running = False
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        left = set(self._tasks)
+        while left:  # a driver may not hear it at first
+            for task in left:
+                task.cancel()
+            _, left = await asyncio.wait(left, timeout=10.0)
         self._end_maintenance()
 
     def kill(self) -> None:
@@ -122,10 +124,15 @@ class GoClient:
         try:
             resigns = await self._keep(row, started)
         finally:
-            if resigns and not self._world.loop.is_closed():
-                await asyncio.shield(self._spawn(self._resign(row)))
-            self.leads = False  # only now, and only now is the maintenance told
-            self._end_maintenance()
+            if not self._world.loop.is_closed():
+                await self._end_term(row, resigns=resigns)
+
+    async def _end_term(self, row: LeaderRow, *, resigns: bool) -> None:
+        """Only when the row is given up is the maintenance told (W-01)."""
+        if resigns:
+            await asyncio.shield(self._spawn(self._resign(row)))
+        self.leads = False
+        self._end_maintenance()
 
     async def _keep(self, row: LeaderRow, trusted_from: float) -> bool:
         """Renew until it ends; whether to resign then."""
@@ -181,11 +188,12 @@ class GoClient:
         return woken
 
     async def _listen(self) -> None:
-        while True:
+        while self.running:
             listener = self._database.listener()
             try:
                 await listener.listen([LEADERSHIP], self._hear)  # type: ignore[union-attr]
-                await listener.wait_lost()  # type: ignore[union-attr]
+                if self.running:  # a driver may have swallowed that it was to end
+                    await listener.wait_lost()  # type: ignore[union-attr]
             except DatabaseError:
                 await sleep(1.0)
             finally:

@@ -36,11 +36,11 @@ class HostileBaseError(BaseException):
 class Plugin:
     """What the plug-in service of one client does, in whichever term; and what its services did."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, alone: bool = True) -> None:
         self.prepare = "fine"
         self.rounds = "fine"
         self.end = 0.0
-        self.alone = True
+        self.alone = alone
         """Whether it is started and stopped for itself."""
         self.starts: list[tuple[float, int]] = []
         """When each try began, and in which epoch."""
@@ -180,9 +180,15 @@ def _described(job: PeriodicInsert) -> dict[str, Any]:
     return {"periodic_id": job.periodic_id, "planned": job.scheduled_at, **args}
 
 
-async def misbehave(  # noqa: C901 - one case for each way
-    mode: str, block: Callable[[], object] = lambda: None
-) -> None:
+RAISED: dict[str, type[BaseException]] = {
+    "fail": HostileError,
+    "raise": HostileError,
+    "base": HostileBaseError,
+    "cancelled": asyncio.CancelledError,
+}
+
+
+async def misbehave(mode: str, block: Callable[[], object] = lambda: None) -> None:
     """As `mode` says; anything unknown is fine.
 
     fail, base        raise an error, or one that is no `Exception`
@@ -192,11 +198,9 @@ async def misbehave(  # noqa: C901 - one case for each way
     spawn             begin something that nobody waits for, and that fails
     block             block the event loop
     """
+    if mode in RAISED:
+        raise RAISED[mode]("broken on purpose")
     match mode:
-        case "fail" | "raise":
-            raise HostileError("broken on purpose")
-        case "base":
-            raise HostileBaseError("broken on purpose")
         case "hang":
             await asyncio.Event().wait()
         case "swallow":
@@ -204,8 +208,6 @@ async def misbehave(  # noqa: C901 - one case for each way
                 await asyncio.Event().wait()
         case "deaf" | "late":
             await ignore_cancellation(LATE if mode == "late" else 600.0)
-        case "cancelled":
-            raise asyncio.CancelledError
         case "spawn":
             _unowned.add(task := asyncio.ensure_future(_fail_later()))
             task.add_done_callback(_unowned.discard)

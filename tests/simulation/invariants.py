@@ -7,9 +7,11 @@
           of a periodic job once in a term, with a row once ever,
           and none left out                                                at the end
     I-3   trust ends 14 s after the last attempt that was confirmed began  each step         trust.py
+          (and who can reach the database does not lose it so)             each end          effects.py
     I-4   no statement begins in a term that is over                       each statement    effects.py
     I-5   a process changes no row but those of terms that it has won      each commit       effects.py
-    I-6   a tenure ends by its own term's end alone, and is never replaced its own steps     services.py
+    I-6   a tenure ends by its own term's end alone, is never replaced,    its own steps     services.py
+          and a term that is said to have failed is that in which it did
     I-7   there is at most one of each service                             its own steps     services.py,
                                                                                              hostile.py
     I-8   who has stopped has started, and has nothing that goes on        its own steps,    services.py
@@ -21,9 +23,11 @@
     I-12  the first cause is the cause, and clean-up comes once            its own steps     services.py,
                                                                                              hostile.py
     I-13  a start that failed leaves the registry as it was                its own steps     services.py
+    L-9   whoever has failed makes no bid for a while                      each commit       effects.py
 
 "Its own steps" are those of the client in question: others cannot change what it knows. test_invariants.py
-breaks each of them on purpose.
+and test_service_invariants.py break each of them on purpose. The bounds L-1 to L-9 are measured in
+bounds.py; that what random runs break is mended in time, rules.py sees to at their ends.
 """
 
 from riverrun.runtime.term import LeadershipTerm
@@ -53,6 +57,7 @@ class Invariants:
         self.effects = Effects(world, self._fail)
         self.services = Services(world, self._fail)
         world.on_term.append(self._began)
+        world.on_term_over += [self.effects.ended, self.services.ended]
         world.loop.after_step.append(self.look)
         world.network.on_statement = self.effects.asked
         world.server.on_execute = self.effects.executed

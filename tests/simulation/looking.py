@@ -20,7 +20,9 @@ class Watched(Protocol):
     network: Network
     clients: dict[str, SimClient]
     on_term: list[Any]
+    on_term_over: list[Any]
     clocks_agree: bool
+    is_left_alone: bool
 
 
 class Lasting:

@@ -12,6 +12,8 @@ from tests.simulation.faults import Do
 
 NAMES = ("a", "b", "c")
 GO = "go"
+LEADER = "leader"
+"""Whoever leads when the rule is applied."""
 STATEMENTS = (
     "get_valid_leader", "elect_leader", "delete_expired_leader", "reelect_leader", "resign_leader",
     "fence_leader", "begin", "commit", "connect", "notify", "schedule_jobs", "insert_periodic", "plugin",
@@ -79,7 +81,9 @@ def _draw_client(draw: random.Random, name: str, clocks: float) -> dict[str, Any
 
 def _draw_rule(draw: random.Random, names: tuple[str, ...], clocks: float) -> Rule:
     pause = draw.choice((draw.uniform(0, 0.2), draw.uniform(0, 6), draw.uniform(0, 25)))
-    name = draw.choice(names)
+    if draw.random() < 0.05:
+        pause = draw.uniform(25, 200)
+    name = draw.choice((*names, *[LEADER] * len(names)))
     rules = [
         *_processes(draw, name),
         *_machines(draw, name, clocks),
@@ -129,7 +133,7 @@ def _databases(draw: random.Random, name: str) -> Drawn:
 def _messages(draw: random.Random, names: tuple[str, ...]) -> Drawn:
     return [
         ("request_resign", (draw.choice(("", "", *names, "nobody")),)),
-        ("flood", (draw.uniform(1, 30),)),
+        ("flood", (draw.choice(("request_resign", "resigned")), draw.uniform(1, 30))),
         ("send_nonsense", (draw.randrange(4),)),
         ("deafen", (draw.choice(names), draw.uniform(0, 40))),
         ("spoil_messages", (draw.choice((0.0, 0.3, 1.0)), draw.choice((0.0, 0.5)))),

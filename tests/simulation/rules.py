@@ -5,6 +5,7 @@ and nothing of them may be left.
 """
 
 import asyncio
+import json
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
@@ -14,7 +15,7 @@ from riverrun.model.schedule import every, never
 from tests.simulation.client import SimClient
 from tests.simulation.faults import Do
 from tests.simulation.go_client import GoClient
-from tests.simulation.plan import CLOSE, GO, STARTS, Plan, Rule
+from tests.simulation.plan import CLOSE, GO, LEADER, STARTS, Plan, Rule
 from tests.simulation.world import World
 
 SETTLED_AFTER = 20.0
@@ -49,9 +50,8 @@ class Rules:
 
     def start(self, name: str) -> None:
         client = self._who(name)
-        if (isinstance(client, SimClient) and client.state == "down") or (
-            isinstance(client, GoClient) and not client.running
-        ):
+        is_down = client.state == "down" if isinstance(client, SimClient) else not client.running
+        if is_down:
             self.world.spawn(client.start())
 
     def stop(self, name: str) -> None:
@@ -64,12 +64,14 @@ class Rules:
             self._who(name).kill()
 
     def set_eligible(self, name: str, eligible: bool) -> None:
-        if (client := self.world.clients.get(name)) is not None:
+        client = self._who(name)
+        if isinstance(client, SimClient):
             client.elector.eligible = eligible
 
     # Machines.
 
     def partition(self, name: str, seconds: float) -> None:
+        name = self._who(name).name
         self.world.partition(name)
         self.world.later(seconds, self.world.heal, name)
 
@@ -102,26 +104,31 @@ class Rules:
         self.world.server.lose_row()
 
     def starve(self, name: str, seconds: float) -> None:
+        name = self._who(name).name
         self.world.faults.starved.add(name)
         self.world.later(seconds, self.world.faults.starved.discard, name)
 
     def fault(self, name: str, on: str, do: str, seconds: float, times: int) -> None:
-        self.world.faults.add(on, Do[do], seconds=seconds, client=name, times=times)
+        who = self._who(name).name
+        self.world.faults.add(on, Do[do], seconds=seconds, client=who, times=times)
 
     # Messages.
 
     def request_resign(self, leader_id: str) -> None:
         self.world.request_resign(leader_id)
 
-    def flood(self, seconds: float) -> None:
-        """Five requests a second."""
+    def flood(self, action: str, seconds: float) -> None:
+        """Five a second."""
+        leader_id = "somebody" if action == "resigned" else ""
+        payload = json.dumps({"action": action, "leader_id": leader_id})
         for at in range(int(5 * seconds)):
-            self.world.later(at / 5, self.world.request_resign)
+            self.world.later(at / 5, self.world.send, payload)
 
     def send_nonsense(self, which: int) -> None:
         self.world.send(NONSENSE[which])
 
     def deafen(self, name: str, seconds: float) -> None:
+        name = self._who(name).name
         self.world.faults.deaf.add(name)
         self.world.later(seconds, self.world.faults.deaf.discard, name)
 
@@ -149,18 +156,24 @@ class Rules:
         self._set_plugin(name, end=seconds)
 
     def _set_plugin(self, name: str, **modes: Any) -> None:
-        if (client := self.world.clients.get(name)) is not None:
+        client = self._who(name)
+        if isinstance(client, SimClient):
             for what, mode in modes.items():
                 setattr(client.plugin, what, mode)
                 self.done[f"{what} {mode if isinstance(mode, str) else ''}"] += 1
 
     def _who(self, name: str) -> SimClient | GoClient:
-        return self.world.go_clients[name] if name == GO else self.world.clients[name]
+        clients: dict[str, SimClient | GoClient]
+        clients = {**self.world.clients, **self.world.go_clients}
+        if name == LEADER:
+            leaders = [each for each in clients.values() if each.leads and each.running]
+            return leaders[0] if leaders else next(iter(clients.values()))
+        return clients[name]
 
 
 async def run_plan(world: World, plan: Plan) -> Counter[str]:
     """The whole of one run; how often what happened. Raises `Violation` or `AssertionError`."""
-    world.clocks_agree = plan.clocks <= CLOSE
+    world.is_left_alone, world.clocks_agree = True, plan.clocks <= CLOSE
     world.server.periodic.exists = plan.kept
     for options in plan.clients:
         client = world.client(**options)

@@ -11,7 +11,7 @@ from riverrun.runtime.run import Run, Supervised, run_of
 from riverrun.runtime.scope import Cause
 from riverrun.runtime.service import Service, ServiceState
 from riverrun.runtime.tenure import Tenure
-from riverrun.runtime.term import LeadershipTerm
+from riverrun.runtime.term import LeadershipTerm, Reason
 from riverrun.runtime.upkeep import Upkeep, UpkeepState
 from tests.simulation.client import SimClient
 from tests.simulation.hostile import HostileBaseError, HostileError
@@ -75,6 +75,16 @@ class Services:
         for upkeep in tenure.upkeeps:
             self._look_at_upkeep(client, upkeep, len(tenure.upkeeps))
 
+    def ended(self, client: SimClient, term: LeadershipTerm) -> None:
+        """What is given up because maintenance failed is the very term in which it did."""
+        tenure = self._tenures.get(term)
+        if term.reason is not Reason.MAINTENANCE_FAILED or client.maintainer.left_behind:
+            return
+        if not self._world.is_left_alone:
+            return
+        if tenure is None or not any(upkeep.health.exhausted for upkeep in tenure.upkeeps):
+            self._fail("I-6", f"{term} of {client.name} is given up, and nothing failed in it")
+
     # How runs begin.
 
     def _born(self, task: VirtualTask) -> None:
@@ -97,7 +107,7 @@ class Services:
         if isinstance(service, Tenure):
             if self._tenures.setdefault(service.term, service) is not service:
                 self._fail("I-6", f"{service.term} of {client.name} has another tenure than before")
-        elif service in client.made:
+        elif isinstance(service, Service) and service in client.made:
             self._look_at_siblings(service, client)
 
     def _look_at_siblings(self, service: Supervised, client: SimClient) -> None:

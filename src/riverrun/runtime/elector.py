@@ -220,9 +220,9 @@ class Elector(Service):
     async def _seek(self) -> tuple[LeaderRow | None, float]:
         """A term of ours and when it was asked for; makes no bid while somebody leads.
 
-        To look costs a fifth of what a bid does, and writes nothing.
+        To look costs a fifth of what a bid does, and writes nothing; no bid at once deletes expired rows.
         """
-        at_once = self._summons.flapping
+        at_once = self._summons.flapping and self.rivals.looked_within(self._options.interval)
         leader = None if at_once else await self._look()
         started = self._clock.monotonic()
         if leader is not None and self._lease.is_candidate(leader):
