@@ -263,7 +263,6 @@ ELECTIONS = (
             ),
         ),
         killer=FAULTS + "test_S_053_a_connection_to_a_demoted_server_is_given_up_for_another",
-        hangs=True,
     ),
     Mutant(
         name="losses_are_told_at_debug",

@@ -8,7 +8,7 @@ from typing import Any
 from riverrun.drivers.operations import Operations
 from riverrun.drivers.operations.leader import LeaderRow
 from riverrun.drivers.statement import Database, Statement
-from riverrun.model.leadership import LeadershipMetric
+from riverrun.model.leadership import LeadershipMetric, LeadershipSign
 from riverrun.runtime.clock import Clock, SystemClock
 from riverrun.runtime.elector import Elector, LeadershipEvent
 from riverrun.runtime.lease import ElectorOptions
@@ -43,6 +43,18 @@ class Watched:
         """Return once an error has told this."""
         while why not in (await self._signs.get()).error:
             pass
+
+    async def renews(self) -> bool:
+        """Whether the renewal that is next told of succeeded."""
+        renewals = LeadershipSign.RENEWAL_OK, LeadershipSign.RENEWAL_ERROR
+        while (sign := await self._signs.get()).name not in renewals:
+            pass
+        return sign.name is LeadershipSign.RENEWAL_OK
+
+    def forgets(self) -> None:
+        """All signs of what has been."""
+        while not self._signs.empty():
+            self._signs.get_nowait()
 
     async def gains(self) -> LeadershipTerm:
         """The term that begins next."""

@@ -329,7 +329,7 @@ class Elector(Service):
         while not term.free.is_set() and (left := give_up - self._clock.monotonic()) > 0:
             due = term.renewed + self._options.interval - self._clock.monotonic()
             if ours and due <= 0:
-                ours = await self._renew_while_draining(term)
+                ours = await self._renew_while_draining(term, left)
             else:
                 await self._rest(min(left, due) if ours else left)
         if not term.free.is_set():
@@ -337,11 +337,11 @@ class Elector(Service):
         if term.reason is not Reason.REPLACED:
             await self._lease.resign(term.elected_at)
 
-    async def _renew_while_draining(self, term: LeadershipTerm) -> bool:
+    async def _renew_while_draining(self, term: LeadershipTerm, seconds: float) -> bool:
         """Whether the lease is still ours, as far as can be known; failed or not, the next is due later."""
         term.renewed = self._clock.monotonic()
         try:
-            row = await self._lease.renew(term.elected_at, self._options.operation_timeout)
+            row = await self._lease.renew(term.elected_at, seconds)
         except DatabaseError as error:
             logger.warning("renewing the lease while stepping down failed: %s", error)
             return True
