@@ -6,6 +6,7 @@ READY := $(VENV)/.ready
 VERSIONS ?= 3.11 3.12 3.13 3.14
 ARGS ?=
 BENCH_JOBS ?= 20000
+SEEDS ?= 1000
 UV ?= uv
 GO ?= go
 
@@ -15,7 +16,7 @@ PYENV_ROOT ?= $(HOME)/.pyenv
 named = python$(1) $(wildcard $(PYENV_ROOT)/versions/$(1).*/bin/python$(1))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-versions test-pooler interop interop-get coverage check fix docs bench lock clean
+.PHONY: help setup demo test test-versions test-pooler simulate mutants interop interop-get coverage check fix docs bench lock clean
 
 help: ## Say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -36,6 +37,12 @@ test-pooler: $(READY) ## Run the tests behind a PgBouncer, installed from Debian
 	  { test "$$(id -u)" = 0 && apt-get update -qq && apt-get install -y -qq pgbouncer; } || \
 	  { echo "test-pooler needs pgbouncer: as root, apt-get install pgbouncer" >&2; exit 1; }
 	$(BIN)/python -m pytest tests/client/test_pooler.py $(ARGS)
+
+simulate: $(READY) ## Lead in virtual time, with faults at random, for SEEDS runs (ARGS="--seed 7" for one, with its log)
+	$(BIN)/python -m tests.simulation.run --seeds $(SEEDS) $(ARGS)
+
+mutants: $(READY) ## Put each known mistake back and see that its test notices, which takes a while (ARGS="W-01" for some)
+	$(BIN)/python -m tests.mutants $(ARGS)
 
 interop: interop-get ## Run the tests beside River's own client in Go, which is compiled for that
 	cd interop && $(go) build -buildvcs=false -o "$(GO_RIVER)" .

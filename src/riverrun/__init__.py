@@ -6,6 +6,12 @@ from riverrun.client.client import Client, current_client
 from riverrun.client.config import Config
 from riverrun.client.inserter import InsertManyParams
 from riverrun.client.jobs import JobPage
+from riverrun.client.leadership_snapshot import (
+    Leader,
+    LeadershipSnapshot,
+    LeadershipTransition,
+    ServiceSnapshot,
+)
 from riverrun.drivers.migrator import Migrator
 from riverrun.drivers.url import open_database
 from riverrun.maintenance.job_cleaner import JobRetention
@@ -19,6 +25,7 @@ from riverrun.model.errors import (
     DatabaseUnavailableError,
     JobRunningError,
     JobTimeoutError,
+    LeadershipLostError,
     LifecycleError,
     MigrationError,
     NotFoundError,
@@ -46,6 +53,7 @@ from riverrun.model.extension import (
     JobStuckResult,
     Metric,
     MetricEmitHook,
+    PeriodicJobsStart,
     PeriodicJobsStartHook,
     StuckJob,
     WorkBeginHook,
@@ -56,6 +64,12 @@ from riverrun.model.insert import InsertOptions, InsertResult
 from riverrun.model.job import JobRow, JobState
 from riverrun.model.job_counts import JobCountByQueueAndState
 from riverrun.model.job_cursor import JobCursor
+from riverrun.model.leadership import (
+    LeadershipMetric,
+    LeadershipSign,
+    LeadershipTermId,
+    current_term,
+)
 from riverrun.model.outcome import (
     Cancel,
     Completed,
@@ -65,7 +79,7 @@ from riverrun.model.outcome import (
     JobSnooze,
     Snooze,
 )
-from riverrun.model.periodic import PeriodicJob
+from riverrun.model.periodic import DurablePeriodicJob, PeriodicJob
 from riverrun.model.periodic_jobs import PeriodicJobHandle
 from riverrun.model.queue import QueueConfig, QueueRow
 from riverrun.model.retry import DefaultRetryPolicy, RetryPolicy
@@ -94,6 +108,7 @@ __all__ = [
     "DatabaseUnavailableError",
     "DefaultRetryPolicy",
     "Discard",
+    "DurablePeriodicJob",
     "ErrorHandler",
     "Event",
     "EventKind",
@@ -123,6 +138,13 @@ __all__ = [
     "JobStuckHandler",
     "JobStuckResult",
     "JobTimeoutError",
+    "Leader",
+    "LeadershipLostError",
+    "LeadershipMetric",
+    "LeadershipSign",
+    "LeadershipSnapshot",
+    "LeadershipTermId",
+    "LeadershipTransition",
     "LifecycleError",
     "Metric",
     "MetricEmitHook",
@@ -133,6 +155,7 @@ __all__ = [
     "PayloadError",
     "PeriodicJob",
     "PeriodicJobHandle",
+    "PeriodicJobsStart",
     "PeriodicJobsStartHook",
     "QueueConfig",
     "QueueRow",
@@ -140,6 +163,7 @@ __all__ = [
     "RiverError",
     "Schedule",
     "SchemaError",
+    "ServiceSnapshot",
     "Snooze",
     "StatementTimeoutError",
     "StuckJob",
@@ -157,6 +181,7 @@ __all__ = [
     "cron",
     "current_client",
     "current_job",
+    "current_term",
     "every",
     "job_logger",
     "never",

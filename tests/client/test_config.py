@@ -36,6 +36,8 @@ def workers() -> Workers:
         ({"rescue_stuck_jobs_after": -1}, "rescue_stuck_jobs_after"),
         ({"rescue_stuck_jobs_after": 10, "job_timeout": 11}, "is less than job_timeout"),
         ({"rescue_unknown_kinds": "delete"}, "give one of retry, discard, skip"),
+        ({"on_persistent_start_failure": "stop"}, "give one of degrade, handover"),
+        ({"isolate_start_failures": 1}, "isolate_start_failures: 1 cannot be used"),
         ({"schema": "x" * 47}, "schema"),
         ({"schema": 'a"b'}, "schema"),
         ({"queues": {"Upper": 1}}, r"queues\['Upper'\]"),

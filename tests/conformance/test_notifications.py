@@ -69,7 +69,6 @@ async def test_Payloads(one: Adapter) -> None:
         ]
 
 
-@pytest.mark.xfail(strict=True, reason="`resigned` carries our `elected_at` as well")
 @pytest.mark.timeout(60)
 async def test_Payloads_of_leadership(one: Adapter) -> None:
     async with messages_of(one.place) as messages:

@@ -343,6 +343,8 @@ async def test_S_112_a_thousand_hand_overs_leave_nothing_behind(
         await world.sleep(60)  # until the time limits of cancelled questions have passed
         logged = len(caplog.records) // times
         alive = sum(1 for task in world.loop.tasks if not task.done())
+        for each in clients.values():
+            each.client.hook.forget()
         gc.collect()
         kinds = (Tenure, Upkeep, Run, asyncio.Task)
         objects = sum(1 for each in gc.get_objects() if isinstance(each, kinds))

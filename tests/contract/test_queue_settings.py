@@ -196,7 +196,8 @@ async def test_only_the_kinds_that_are_known_at_the_start_are_fetched_aliases_in
 
 async def test_a_clients_metric_hooks_hear_of_each_fetch(make_client: MakeClient) -> None:
     seen: asyncio.Queue[Metric] = asyncio.Queue()
-    async with make_client(hooks=[MetricEmitHook(seen.put_nowait)]):
+    hooks = [MetricEmitHook(seen.put_nowait)]
+    async with make_client(hooks=hooks, leader_election_disabled=True):
         names = [(await seen.get()).name for _ in range(2)]
     assert names == ["job_get_available_duration", "job_get_available_count"]
 

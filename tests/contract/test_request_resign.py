@@ -160,7 +160,7 @@ async def test_S_060_a_client_that_is_to_stay_out_never_bids(
         assert (client.leadership.state, client.leadership.eligible) == (Phase.ABSTAINING, False)
         client.leader_eligible = True
         await signs.of("election.denied")
-    assert client.leadership.transitions == ()
+        assert client.leadership.transitions == ()
 
 
 async def test_S_060_a_leader_that_is_to_stay_out_steps_down_and_another_leads(

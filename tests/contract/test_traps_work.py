@@ -11,10 +11,12 @@ import pytest
 
 from riverrun import (
     Cancel,
+    FetchDurationMetric,
     Job,
     JobCancel,
     JobRow,
     JobState,
+    Metric,
     MetricEmitHook,
     QueueConfig,
     Snooze,
@@ -149,11 +151,16 @@ async def test_a_queue_fetches_at_its_own_pace(
     async def work(job: Job[Task]) -> None: ...
 
     fetched: asyncio.Queue[str] = asyncio.Queue()
+
+    def note(metric: Metric) -> None:
+        if isinstance(metric, FetchDurationMetric):
+            fetched.put_nowait(metric.queue)
+
     quick = QueueConfig(max_workers=1, fetch_cooldown="1ms", fetch_poll_interval="10ms")
     options: dict[str, Any] = {
         "queues": {"slow": 1, "quick": quick},
         "fetch_poll_interval": "1h",
-        "hooks": [MetricEmitHook(lambda metric: fetched.put_nowait(metric.queue))],
+        "hooks": [MetricEmitHook(note)],
     }
     async with make_client(**options, poll_only=True) as client, client.subscribe() as events:
         while await fetched.get() != "slow":

@@ -54,6 +54,13 @@ async def test_completing_tells_what_was_written(db: Database) -> None:
     assert (job.state, job.finalized_at, job.attempt) == (JobState.COMPLETED, later(5), 1)
 
 
+async def test_completing_need_not_tell(db: Database) -> None:
+    job = await claim(db)
+    jobs = Operations(db.dialect).jobs
+    assert await db.run(jobs.complete([fence(job)], tell=False, now=later(5))) == []
+    assert (await get(db, job.id)).state is JobState.COMPLETED
+
+
 async def test_completing_nothing_writes_nothing(db: Database) -> None:
     assert await complete(db) == []
 

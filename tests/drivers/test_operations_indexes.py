@@ -73,7 +73,7 @@ async def test_S_100_what_a_broken_build_leaves_is_known_by_its_name(
     await an_index(postgres, KIND + suffix)
     (artifact,) = await postgres.run(indexes(postgres).artifacts(KIND))
     assert artifact == IndexArtifact(
-        oid=artifact.oid, name=KIND + suffix, usable=True, building=False
+        oid=artifact.oid, name=KIND + suffix, usable=True, building=False, size=8192
     )
 
 

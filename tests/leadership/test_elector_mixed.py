@@ -102,6 +102,7 @@ async def test_S_057_a_term_of_go_holds_until_it_has_expired_and_is_resigned_as_
 ) -> None:
     await a_row_of_go(db, datetime(2999, 1, 1, tzinfo=UTC))
     async with hearing(db) as notifier, electing(db, "python", DEAF, notifier=notifier) as python:
+        await python.shows("election.denied")
         await write(db, "delete from /*schema*/river_leader")
         assert python.events.empty()
         payload = '{"leader_id": "go", "action": "resigned"}'

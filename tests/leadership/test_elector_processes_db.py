@@ -1,30 +1,134 @@
-"""Leaders that are stopped by the system, and servers that crash under them."""
+"""Leaders that the system stops in the middle of a transaction, and servers that crash under them."""
 
 import asyncio
-import os
 import signal
-import sys
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import pytest
 
 from riverrun.drivers.operations import Operations
 from riverrun.drivers.statement import Database, Script
-from riverrun.drivers.url import open_database
 from riverrun.model.errors import DatabaseError, LeadershipLostError
 from riverrun.runtime.clock import SystemClock
 from riverrun.runtime.lease import ElectorOptions
 from riverrun.runtime.term import LeadershipTerm, Reason
 from riverrun.runtime.term_handle import TermHandle
-from riverrun.testing.postgres import URL_VARIABLE, postgres_server
-from tests.support.databases import migrate
-from tests.support.electing import BRIEF, FAST, electing
+from tests.support.databases import opened
+from tests.support.electing import FAST, electing, leader
 from tests.support.maintenance import ids, until
-from tests.support.operations import a_job, select
+from tests.support.operations import a_job
+from tests.support.processes import (
+    Member,
+    leader_and_other,
+    leads,
+    missed_or_doubled,
+    ticked,
+    ticks,
+    turns,
+)
+from tests.support.servers import OwnServer
 
 PAUSED = ElectorOptions(interval=60, lease=120)
 """Looks so rarely that it does not notice."""
+
+
+async def test_S_045_what_a_stopped_leader_was_about_to_commit_is_not_committed(
+    postgres_database_url: str,
+) -> None:
+    """It is stopped between its insert and the fence, and goes on while another leads."""
+    url = postgres_database_url
+    async with (
+        opened(url) as db,
+        leader_and_other(url, "brief freeze", "brief") as (a, b),
+    ):
+        before = await frozen(a, db)
+        await b.maintains()
+        await ticked(db, "b")
+        a.send(signal.SIGCONT)
+        await a.says("leadership.lost")
+        await a.says("election.denied")
+        found = await ticks(db)
+    assert (turns(found[:before]), turns(found[before:])) == (["a"], ["b"])
+    assert missed_or_doubled(found) == []
+
+
+async def test_S_045_on_sqlite_nobody_leads_until_the_stopped_one_goes_on_and_is_refused(
+    sqlite_database_url: str,
+) -> None:
+    """There its transaction holds the file, and no server ends it. Either may lead after that."""
+    url = sqlite_database_url
+    async with (
+        opened(url) as db,
+        leader_and_other(url, "brief freeze", "brief") as (a, _),
+    ):
+        before = await frozen(a, db)
+        await until(lambda: lease_is_over(db))
+        assert (await leads(db), len(await ticks(db))) == ("a", before)
+        a.send(signal.SIGCONT)
+        await a.says("leadership.lost")
+        await until(lambda: has_more_ticks(db, before))
+        found = await ticks(db)
+    assert turns(found[:before]) == ["a"]
+    assert missed_or_doubled(found) == []
+
+
+async def frozen(leader: Member, db: Database) -> int:
+    """Have it stopped in the middle of a transaction; how many ticks there are then."""
+    await ticked(db, "a")
+    leader.send(signal.SIGUSR1)
+    await leader.stopped()
+    return len(await ticks(db))
+
+
+async def lease_is_over(db: Database) -> bool:
+    """By the clock of the database."""
+    return await db.run(Operations(db.dialect).leader.get_valid()) is None
+
+
+async def has_more_ticks(db: Database, count: int) -> bool:
+    return len(await ticks(db)) > count
+
+
+async def test_S_052_after_a_crash_of_the_server_a_paused_leader_is_fenced(
+    server: OwnServer,
+) -> None:
+    """The row is gone, since its table is UNLOGGED: the next leads while the old one trusts itself.
+
+    SQLite is no server, and its table is like any other.
+    """
+    async with opened(server.url) as db, electing(db, "a", PAUSED) as a:
+        term = await a.gains()
+        async with crashed(server) as theirs:
+            assert await leader(theirs) is None
+            async with electing(theirs, "b") as b:
+                successor = await b.gains()
+                assert term.is_trusted()
+                with pytest.raises(LeadershipLostError):
+                    await once_it_answers(db, term)
+                await once_it_answers(theirs, successor)
+                assert await a.loses() is Reason.REPLACED
+            assert len(await ids(theirs)) == 1
+
+
+async def test_S_052_after_a_crash_of_the_server_a_leader_asks_again_at_once(
+    server: OwnServer,
+) -> None:
+    """Its connections are broken, and on a new one it learns that its term is gone."""
+    async with opened(server.url) as db, electing(db, "a", FAST) as a:
+        await a.gains()
+        async with crashed(server):
+            assert await a.loses() is Reason.REPLACED
+            await a.gains()
+
+
+@asynccontextmanager
+async def crashed(server: OwnServer) -> AsyncIterator[Database]:
+    """Have all its processes end at once, and start it again."""
+    await asyncio.to_thread(server.crash)
+    await asyncio.to_thread(server.start)
+    async with opened(server.url) as db:
+        yield db
 
 
 def the_job(db: Database, term: LeadershipTerm) -> "asyncio.Future[object]":
@@ -37,83 +141,6 @@ def the_job(db: Database, term: LeadershipTerm) -> "asyncio.Future[object]":
     return asyncio.ensure_future(handle.fenced(script()))
 
 
-async def test_S_045_what_a_stopped_leader_was_about_to_commit_is_not_committed(
-    db: Database, database_url: str
-) -> None:
-    async with frozen_leader(database_url) as process, electing(db, "next", BRIEF) as successor:
-        await until(lambda: lease_is_over(db))
-        process.send_signal(signal.SIGCONT)
-        said, _ = await process.communicate()
-        assert said.decode().strip() in ("fenced", "cut off")
-        await the_job(db, await successor.gains())
-        assert len(await ids(db)) == 1
-
-
-@asynccontextmanager
-async def frozen_leader(url: str) -> AsyncIterator[asyncio.subprocess.Process]:
-    """A leader that has been stopped in the middle of a transaction."""
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "tests.support.frozen_leader", url), stdout=asyncio.subprocess.PIPE
-    )
-    await asyncio.to_thread(os.waitid, os.P_PID, process.pid, os.WSTOPPED | os.WNOWAIT)
-    try:
-        yield process
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.communicate()
-
-
-async def lease_is_over(db: Database) -> bool:
-    """Whether the lease of the process that is stopped has run out; somebody else may lead already."""
-    over = (
-        "select expires_at < now() or leader_id <> 'frozen' from river_leader"
-        if db.dialect.is_postgres
-        else "select unixepoch(expires_at, 'subsec') < unixepoch('now', 'subsec') from river_leader"
-    )
-    rows = await select(db, over)
-    return not rows or bool(rows[0][0])
-
-
-@pytest.fixture
-def own_url(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """A server that nobody else uses, migrated."""
-    monkeypatch.delenv(URL_VARIABLE, raising=False)
-    with postgres_server(durable=False) as url:
-        asyncio.run(migrate(url))
-        yield url
-
-
-async def test_S_052_after_a_crash_of_the_server_a_paused_leader_is_fenced(own_url: str) -> None:
-    """The row is gone, since its table is UNLOGGED: the next leads while the old one trusts itself."""
-    async with opened(own_url) as db, opened(own_url) as theirs, electing(db, "a", PAUSED) as a:
-        term = await a.gains()
-        await crash(theirs)
-        async with electing(theirs, "b") as b:
-            successor = await b.gains()
-            assert term.is_trusted()
-            with pytest.raises(LeadershipLostError):
-                await once_it_answers(db, term)
-            await once_it_answers(theirs, successor)
-            assert await a.loses() is Reason.REPLACED
-        assert len(await ids(theirs)) == 1
-
-
-async def test_S_052_after_a_crash_of_the_server_a_leader_asks_again_at_once(own_url: str) -> None:
-    async with opened(own_url) as db, opened(own_url) as theirs, electing(db, "a", FAST) as a:
-        await a.gains()
-        await crash(theirs)
-        assert await a.loses() is Reason.REPLACED
-
-
-async def crash(db: Database) -> None:
-    """Have the whole server crash and recover: it does when one of its processes is killed."""
-    ((pid,),) = await select(db, "select pg_backend_pid()")
-    os.kill(pid, signal.SIGKILL)
-    with suppress(DatabaseError):
-        await select(db, "select 1")
-
-
 async def once_it_answers(db: Database, term: LeadershipTerm) -> None:
     while True:
         try:
@@ -121,11 +148,3 @@ async def once_it_answers(db: Database, term: LeadershipTerm) -> None:
         except DatabaseError:
             continue
         return
-
-
-@asynccontextmanager
-async def opened(url: str) -> AsyncIterator[Database]:
-    database = open_database(url)
-    await database.open()
-    yield database
-    await database.close()

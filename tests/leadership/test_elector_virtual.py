@@ -1,5 +1,6 @@
 """The elector in virtual time: how terms are kept, and how they end when the database fails."""
 
+import logging
 from itertools import pairwise
 
 import pytest
@@ -10,6 +11,9 @@ from tests.simulation.faults import Do
 from tests.simulation.world import World
 from tests.support.recording import led_by
 from tests.support.virtual import virtual
+
+OPERATION = 0.6
+"""Seconds for a question or two: the model makes one round trip in thirty slow."""
 
 
 @virtual(seeds=3)
@@ -44,7 +48,7 @@ async def test_S_031_a_renewal_that_outlasts_the_window_does_not_extend_it(world
         "renewed",
         "resigned",
     }
-    assert not recording.times("reelect_leader", since=recording.lost()[0])[1:]
+    assert recording.times("reelect_leader", since=recording.lost()[0]) == []
 
 
 @virtual(seeds=3)
@@ -71,6 +75,35 @@ async def test_S_032_the_time_of_day_has_no_part_in_leading(world: World) -> Non
         await world.sleep(30)
     assert len(a.events) == 1
     assert b.events == []
+
+
+@virtual()
+async def test_S_034_what_cannot_be_read_is_logged_for_whoever_debugs_and_nothing_else_is(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    a = world.client("a")
+    await led_by(world, a)
+    caplog.set_level(logging.DEBUG, "riverrun")
+    for payload in ('{"action": "resi', '{"action": "abdicated", "leader_id": "x", "more": 1}'):
+        world.send(payload)
+        await world.sleep(0.3)
+    said = [record for record in caplog.records if record.name == "riverrun.elector"]
+    assert [(record.levelname, record.args) for record in said] == [
+        ("DEBUG", ('{"action": "resi',))
+    ]
+    assert a.leads
+
+
+@virtual(seeds=10)
+async def test_S_038_who_only_polls_leads_within_six_seconds_of_the_others_stop(
+    world: World,
+) -> None:
+    a, b = world.client("a", notifier=False), world.client("b", notifier=False)
+    await led_by(world, a)
+    await b.start()
+    await world.sleep(world.random.uniform(10, 20))
+    await a.stop()
+    await world.until(lambda: b.leads, within=6 + OPERATION)
 
 
 @virtual(seeds=10)

@@ -75,7 +75,8 @@ async def measured(world: World, logged: Counted) -> Counter[str]:
     for client in world.clients.values():
         client.events.clear()
         client.terms.clear()
-        client.hook.calls.clear()
+        client.ended.clear()
+        client.hook.forget()
         client.plugin.starts.clear()
         client.plugin.probes = client.plugin.probes[-1:]
     gc.collect()

@@ -44,7 +44,7 @@ def test_S_031_a_term_whose_trust_has_run_out_is_never_trusted_again() -> None:
 
 
 @virtual(seeds=3)
-async def test_the_first_failed_renewal_is_repeated_at_once_on_another_connection(
+async def test_S_052_the_first_failed_renewal_is_repeated_at_once_on_another_connection(
     world: World,
 ) -> None:
     a = world.client("a")
@@ -117,7 +117,7 @@ async def test_work_that_does_not_end_does_not_keep_the_row_longer_than_the_drai
 
 
 @virtual(seeds=3)
-async def test_a_pause_after_failures_ends_when_something_is_heard_of_the_database(
+async def test_S_050_a_pause_after_failures_ends_when_something_is_heard_of_the_database(
     world: World,
 ) -> None:
     a = world.client("a")

@@ -48,7 +48,6 @@ async def test_S_033_however_many_resign_at_once_there_is_one_early_look(
 @pytest.mark.parametrize(
     "payload",
     [
-        '{"leader_id": "b", "action": "resigned"}',
         '{"leader_id": "x", "action": "abdicated"}',
         '{"leader_id": "x", "action": "resi',
         '["resigned"]',
@@ -57,15 +56,30 @@ async def test_S_033_however_many_resign_at_once_there_is_one_early_look(
     ],
 )
 @virtual()
-async def test_S_034_what_is_our_own_or_not_understood_moves_nobody(
-    world: World, payload: str
-) -> None:
+async def test_S_034_what_is_not_understood_moves_nobody(world: World, payload: str) -> None:
     _, recording = await a_follower(world)
     heard = world.now
     world.send(payload)
     world.send(RESIGNED, CONTROL)
     await world.sleep(4)
     assert recording.times(*LOOKS, since=heard) == []
+
+
+@virtual(seeds=10)
+async def test_S_034_to_hear_of_its_own_resignation_moves_nobody(world: World) -> None:
+    """Later the same words come from another process with its id, and do."""
+    b = world.client("b")
+    recording = await led_by(world, b)
+    resigned = world.now
+    assert b.elector.term is not None
+    b.elector.resign(b.elector.term, Reason.YIELDED, abstain=60)
+    await world.sleep(4)
+    assert len(recording.times(*LOOKS, since=resigned)) == 1
+    await world.sleep(8)
+    heard = world.now
+    world.send(RESIGNED.replace("x", "b"))
+    await world.sleep(0.5)
+    assert len(recording.times(*LOOKS, since=heard)) == 1
 
 
 @virtual()

@@ -21,6 +21,7 @@ from riverrun.maintenance.reindexer import (
 )
 from riverrun.runtime.clock import ManualClock
 from riverrun.runtime.scope import Cause, Scope
+from tests.support.interposed import InterposedDatabase
 from tests.support.maintenance import handle, lock_held, rounds_of, until
 from tests.support.operations import NOW, select
 
@@ -286,10 +287,11 @@ async def test_S_103_a_stop_ends_the_build_and_removes_what_it_has_left(
     async with lock_held(postgres_database_url, LOCK) as other:
         await rounds.due()
         await until(lambda: is_building(postgres))
+        stopped = rounds.service.stopped
         scope.cancel(cause)
         await until(lambda: no_statement_waits(postgres))
         await other.execute("rollback")
-        await rounds.service.stopped.wait()
+        await stopped.wait()
     assert await artifacts(postgres) == []
     assert await postgres.run(Operations(postgres.dialect).indexes.existing([NEW + "a"]))
 
@@ -328,12 +330,18 @@ async def test_S_105_the_clean_up_leaves_alone_what_somebody_else_is_building(
 ) -> None:
     ours = asyncio.create_task(asyncio.Event().wait())
     ours.cancel()
+    ours_only = InterposedDatabase(postgres)
+
+    async def look(name: str) -> None:
+        assert name == "find_index_artifacts", "it does not even try to drop it"
+
+    ours_only.before = look
     async with lock_held(postgres_database_url, LOCK):
         theirs = asyncio.create_task(
             postgres.run(Operations(postgres.dialect).indexes.reindex(KIND, timeout=30))
         )
         await until(lambda: is_building(postgres))
-        await reindexer(postgres)._clean_up(ours, KIND, before=[])  # noqa: SLF001
+        await reindexer(ours_only)._clean_up(ours, KIND, before=[])  # noqa: SLF001
         assert [artifact.name for artifact in await artifacts(postgres)] == [NEW]
     await theirs
 
@@ -361,7 +369,9 @@ async def test_S_104_a_build_that_takes_too_long_is_left_and_repaired_once(
             else:
                 await rounds.next_run()
             left.append(len(await artifacts(postgres)))
+            assert len(rounds.service.warnings) == left[-1]
     assert left == [1, 1, 0, 1, 1, 1]
+    assert list(rounds.service.warnings) == [f"{NEW} (0.0 MB) is left of a rebuild of {KIND}"]
     assert caplog.text.count("timed out after 0.3 s") == 2
     assert caplog.text.count(f"dropping {NEW}, once") == 1
     assert caplog.text.count("is skipped") == 3

@@ -111,6 +111,7 @@ def test_our_own_line_is_migrated_with_the_rest_and_by_itself(migrated: str) -> 
     assert run("migrate-list", migrated, line).output == "* 001 periodic job\n"
     assert run("validate", migrated, line).exit_code == 0
     assert run("migrate-down", migrated, line).output.startswith("applied migration 001 [down]")
+    assert run("validate", migrated).output == "Error: Unapplied migrations of line riverrun: [1]\n"
     assert run("validate", migrated).exit_code == 1
     assert run("migrate-up", migrated).output.startswith("applied migration 001 [up] periodic job")
     assert run("migrate-up", migrated, line).output == "no migrations to apply\n"

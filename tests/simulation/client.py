@@ -11,6 +11,7 @@ import asyncio
 import contextvars
 from collections.abc import Coroutine, Sequence
 from typing import Any, Protocol
+from weakref import WeakKeyDictionary
 
 from riverrun.drivers.operations import Operations
 from riverrun.maintenance.job_scheduler import JobScheduler
@@ -36,6 +37,8 @@ from tests.simulation.loop import OWNER, VirtualLoop
 from tests.simulation.server import Server
 
 PERIOD = "10s"
+BLOCKED = 3.0
+"""Seconds for which a plug-in may block the loop."""
 
 
 class Surroundings(Protocol):
@@ -46,6 +49,8 @@ class Surroundings(Protocol):
     network: Network
 
     def began(self, client: Any, term: LeadershipTerm) -> None: ...
+
+    def ended(self, client: Any, term: LeadershipTerm) -> None: ...
 
 
 class SimClient:
@@ -72,12 +77,14 @@ class SimClient:
         )
         self.database = SimDatabase(world.network, name)
         self.periodic_jobs = PeriodicJobs([PeriodicJob(every(PERIOD), dict, id="every-10s")])
-        self.plugin = Plugin()
-        self.plugin.alone = isolate
+        self.plugin = Plugin(alone=isolate)
         self.hook = Hook(self.periodic_jobs)
+        self.plugin.block = self.hook.block = lambda: self.stall(BLOCKED)
+        self.made: dict[Service, LeadershipTerm] = {}
+        """Services that may still run, or have yet to be started."""
         self.events: list[LeadershipEvent] = []
         self.terms: list[LeadershipTerm] = []
-        self.ended: dict[LeadershipTerm, float] = {}
+        self.ended = WeakKeyDictionary[LeadershipTerm, float]()
         """When, in true time, each term was said to be over."""
         self.thawed = float("-inf")
         """When it was last let go on after having been frozen."""
@@ -91,8 +98,7 @@ class SimClient:
         self._observe = observe
         self._has_notifier = notifier
         self._isolate = isolate
-        self._starts = 0
-        self._owner = name
+        self._starts, self._owner = 0, name
         self._starting: asyncio.Task[Any] | None = None
         self._build()
 
@@ -122,6 +128,7 @@ class SimClient:
         self.state, self.was_killed = "down", True
         self._world.loop.freeze(self._owner)
         self.plugin.probes.clear()
+        self.made.clear()
         self._world.server.kill_all(self.name)
 
     def suspend(self, seconds: float) -> None:
@@ -158,6 +165,11 @@ class SimClient:
         return self._world.loop.is_frozen(self._owner)
 
     @property
+    def may_be_left_at_once(self) -> int:
+        """How many services may ignore their cancellation beyond those that keep it from leading."""
+        return 3 if self._services is None else len(self._services)
+
+    @property
     def owner(self) -> str:
         """In whose name its tasks run."""
         return self._owner
@@ -177,9 +189,10 @@ class SimClient:
             self.client_id, database, clock, summons=self.summons, observe=self._observe
         )
         self.elector.subscribe(self._on_event)
+        services = self.standard_services() if self._services is None else self._services
         self.maintainer = Maintainer(
             self.elector,
-            self.standard_services() if self._services is None else self._services,
+            [self._noted(service) for service in services],
             clock,
             isolate=self._isolate,
             options=self._options,
@@ -192,6 +205,21 @@ class SimClient:
             MaintenanceService("plugin", lambda term: Probe(self.handle(term), self.plugin)),
             MaintenanceService("periodic_job_enqueuer", self._enqueuer),
         ]
+
+    def _noted(self, service: MaintenanceService) -> MaintenanceService:
+        """The same, whose services stand in `made`."""
+
+        def make(term: LeadershipTerm) -> Service:
+            made = service.make(term)
+            self.made = {
+                each: of
+                for each, of in self.made.items()
+                if of is term or each.current_run is not None
+            }
+            self.made[made] = term
+            return made
+
+        return MaintenanceService(service.name, make)
 
     def handle(self, term: LeadershipTerm) -> TermHandle:
         return TermHandle(self.database, Operations(DIALECT), self.clock, term)
@@ -216,14 +244,16 @@ class SimClient:
             self._build()
         async with asyncio.timeout(10.0):
             await self.database.open()
-        await start_all(self._parts())
+        await start_all(self.parts)
 
     async def _stop(self) -> None:
-        for part in reversed(self._parts()):
+        for part in reversed(self.parts):
             await part.stop()
         await self.database.close()
 
-    def _parts(self) -> list[Service]:
+    @property
+    def parts(self) -> list[Service]:
+        """In the order in which they are started."""
         parts = [self.notifier, self.maintainer, self.elector]
         return [part for part in parts if part is not None]
 
@@ -231,6 +261,7 @@ class SimClient:
         self.events.append(event)
         if not event.is_leader:
             self.ended[event.term] = self._world.loop.time()
+            self._world.ended(self, event.term)
         else:
             self.terms.append(event.term)
             self._epochs.append((self._owner, event.term.epoch))

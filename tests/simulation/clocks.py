@@ -2,11 +2,13 @@
 
 clock = SimClock(loop, rate=1.03, wall=3600.0)
 clock.monotonic()      # the boot clock: counts suspended time too, a little fast by `rate`
-clock.now()            # time of day: `step(seconds)` sets it, as NTP would; nothing else sees that
+clock.now()            # time of day: `step` and `set_wall` set it, as NTP would; nothing else sees that
 """
 
 import asyncio
+import contextlib
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 START = datetime(2030, 1, 1, tzinfo=UTC)
 
@@ -30,6 +32,10 @@ class SimClock:
     def step(self, seconds: float) -> None:
         """Set the time of day."""
         self._wall += seconds
+
+    def set_wall(self, seconds: float) -> None:
+        """How far the time of day is from the true one, its rate aside."""
+        self._wall = seconds
 
     def now_or_none(self) -> datetime | None:
         return None
@@ -55,3 +61,17 @@ class SimClock:
 async def sleep(seconds: float) -> None:
     """Virtual seconds, which take no time."""
     await asyncio.sleep(seconds)  # noqa: TID251 - on a virtual loop
+
+
+async def ignore_cancellation(seconds: float) -> None:
+    """So many virtual seconds, whatever happens; the loop is told who does that."""
+    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+    deaf: set[Any] = getattr(loop, "deaf", set())
+    end = loop.time() + seconds
+    deaf.add(task)
+    try:
+        while loop.time() < end:
+            with contextlib.suppress(asyncio.CancelledError):
+                await sleep(end - loop.time())
+    finally:
+        deaf.discard(task)

@@ -23,9 +23,11 @@ from riverrun.model.errors import (
     StatementTimeoutError,
     UnsupportedError,
 )
-from tests.simulation.clocks import sleep
+from tests.simulation.clocks import ignore_cancellation, sleep
 from tests.simulation.faults import Do, Fault, Faults
-from tests.simulation.server import Rows, Server, Session
+from tests.simulation.loop import OWNER
+from tests.simulation.rows import Session
+from tests.simulation.server import Rows, Server
 
 T = TypeVar("T")
 
@@ -33,6 +35,8 @@ DIALECT = Dialect("postgres", "$")
 CONNECT_TIMEOUT = 10.0
 PROBE_EVERY = 10.0
 SETTLE = 1.0
+AGAIN = 1.0
+"""Seconds after which a machine tries again to say that a connection is closed."""
 
 
 class Network:
@@ -56,8 +60,9 @@ class Network:
         return 0.0002 + 0.003 * draw if draw < 0.97 else 0.08 * self.random.random()
 
     def later(self, seconds: float, call: Callable[..., object], *args: Any) -> None:
-        """On no client's behalf."""
-        self.loop.call_later(seconds, call, *args, context=self.server.context.copy())
+        """On no client's behalf; without effect when all is over."""
+        if not self.loop.is_closed():
+            self.loop.call_later(seconds, call, *args, context=self.server.context.copy())
 
     def is_cut(self, client: str) -> bool:
         return client in self.faults.cut
@@ -150,17 +155,16 @@ class SimDatabase:
             answer = statement.read(rows)
 
     def _connect(self) -> Session:
-        return self._network.server.connect(self._client)
+        return self._network.server.connect(self._client, OWNER.get())
 
     def _let_go(self, session: Session) -> None:
-        """The server hears of it, unless the network is cut; then it finds out by itself, if at all.
-
-        What is on its way arrives before that.
-        """
+        """The server hears of it, after what is on its way; while the network is cut, it does not."""
         on_its_way = max(session.arrives - self._network.loop.time(), 0.0)
         if session.answered and not session.in_transaction:
             self._network.server.kill(session)
-        elif session.alive and not self._network.is_cut(self._client):
+        elif session.alive and self._network.is_cut(self._client):
+            self._network.later(AGAIN, self._let_go, session)
+        elif session.alive:
             self._network.later(on_its_way + 0.05, self._network.server.kill, session)
 
     async def _wait_for_connection(self, seconds: float) -> None:
@@ -173,7 +177,7 @@ class SimDatabase:
 
     async def _fail_to_connect(self, fault: Fault | None) -> None:
         if fault is not None:
-            await self._ask_faulty(fault, Session(self._client), "connect")
+            await _suffer(fault, "connect", self._network)
 
     async def _ask(
         self,
@@ -191,7 +195,7 @@ class SimDatabase:
         if fault is not None and fault.do is Do.LATE:
             late, session.is_late = fault.seconds, True
         elif fault is not None and fault.do is not Do.LOSE_REPLY:
-            await self._ask_faulty(fault, session, name)
+            await _suffer(fault, name, network, session)
         answer = await self._exchange(session, name, params, timeout, late)
         if fault is not None and fault.do is Do.LOSE_REPLY:
             network.server.kill(session)
@@ -255,26 +259,6 @@ class SimDatabase:
         if not network.is_cut(self._client):
             network.server.request(session, name, params, answer)
 
-    async def _ask_faulty(self, fault: Fault, session: Session, name: str) -> None:
-        """Raise, or return when the request may be sent all the same."""
-        match fault.do:
-            case Do.ERROR | Do.KILL:
-                await sleep(self._network.latency())
-                self._network.server.kill(session)
-                raise DatabaseUnavailableError(f"the connection broke before {name}")
-            case Do.REFUSE:
-                raise DatabaseError(f"{name} was refused", sqlstate="XX000")
-            case Do.CANCELLED:
-                await sleep(self._network.latency())
-                raise asyncio.CancelledError
-            case Do.HANG:
-                await asyncio.Event().wait()
-            case Do.DEAF:
-                await _ignore_cancellation(fault.seconds or 1e9)
-                raise DatabaseUnavailableError(f"{name} failed, much too late")
-            case _:
-                await sleep(fault.seconds)
-
 
 class SimListener:
     """Hears what is sent while it is connected."""
@@ -289,15 +273,25 @@ class SimListener:
         self.context = contextvars.copy_context()
 
     async def listen(self, topics: Sequence[str], deliver: Callable[[Notification], None]) -> None:
-        await sleep(2 * self._network.latency())
-        if self._network.is_cut(self._client):
-            await sleep(CONNECT_TIMEOUT)
-            raise DatabaseUnavailableError("no connection to listen on")
+        try:
+            async with asyncio.timeout(CONNECT_TIMEOUT):
+                await self._connect()
+        except TimeoutError:
+            raise DatabaseUnavailableError("no connection to listen on") from None
         if not self._network.server.up or self._client in self._network.faults.deaf:
             raise DatabaseUnavailableError("cannot listen")
         self._generation = self._network.server.generation
         self._topics, self._deliver = topics, deliver
         self._network.listeners.append(self)
+
+    async def _connect(self) -> None:
+        """Its deadline works as long as it is not deaf to its cancellation."""
+        network = self._network
+        await sleep(2 * network.latency())
+        if (fault := network.faults.take(self._client, "listen")) is not None:
+            await _suffer(fault, "listen", network)
+        if network.is_cut(self._client):
+            await sleep(CONNECT_TIMEOUT)
 
     def hear(self, notification: Notification) -> None:
         if self._deliver is not None and not self._is_lost and notification.topic in self._topics:
@@ -328,14 +322,28 @@ class SimListener:
         )
 
 
-async def _ignore_cancellation(seconds: float) -> None:
-    loop = asyncio.get_running_loop()
-    end = loop.time() + seconds
-    while loop.time() < end:
-        try:
-            await sleep(end - loop.time())
-        except asyncio.CancelledError:
-            continue
+async def _suffer(
+    fault: Fault, name: str, network: Network, session: Session | None = None
+) -> None:
+    """Raise, or return when the request may be sent all the same."""
+    match fault.do:
+        case Do.ERROR | Do.KILL:
+            await sleep(network.latency())
+            if session is not None:
+                network.server.kill(session)
+            raise DatabaseUnavailableError(f"the connection broke before {name}")
+        case Do.REFUSE:
+            raise DatabaseError(f"{name} was refused", sqlstate="XX000")
+        case Do.CANCELLED:
+            await sleep(network.latency())
+            raise asyncio.CancelledError
+        case Do.HANG:
+            await asyncio.Event().wait()
+        case Do.DEAF:
+            await ignore_cancellation(fault.seconds or 1e9)
+            raise DatabaseUnavailableError(f"{name} failed, much too late")
+        case _:
+            await sleep(fault.seconds)
 
 
 def _named(statement: Statement[Any]) -> Mapping[str, Any]:

@@ -8,6 +8,7 @@
 statement that runs alone has no `begin` and `commit` of its own: LOSE_REPLY on its name commits it.
 """
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
@@ -48,6 +49,8 @@ class Faults:
         self.repeat = 0.0
         self.hold_up = 0.0
         """These come up to five seconds late, and so in another order."""
+        self.taken: Counter[str] = Counter()
+        """How often each kind has befallen somebody."""
 
     def add(
         self,
@@ -76,8 +79,13 @@ class Faults:
                     fault.times -= 1
                     if fault.times <= 0:
                         self._remove(fault)
+                self.taken[fault.do.name] += 1
                 return fault
         return None
+
+    def befalls(self, client: str) -> bool:
+        """Whether there is one for this client."""
+        return any(fault.client in (None, client) for fault in self._faults)
 
     def _remove(self, fault: Fault) -> None:
         if fault in self._faults:

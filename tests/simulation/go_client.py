@@ -2,7 +2,8 @@
 
 It does on the wire what River does: the same statements, times and messages. Of its weaknesses it has
 those that reach others: it resigns before it tells its own maintenance (W-01), bids again at once after
-it has given up (W-02), gives up by a broadcast to whoever leads (W-03), and nothing of it is fenced (W-07).
+it has given up (W-02), gives up by a broadcast to whoever leads (W-03), nothing of it is fenced (W-07), and
+whatever wakes it puts its renewal off (W-08). test_go_client.py shows them.
 
     go = world.go_client("go")
     await go.start(); go.hook = "fail"; await go.stop()
@@ -42,8 +43,9 @@ class GoClient:
         self.maintains = False
         self.hook_calls = 0
         self.running = False
+        self.clock = SimClock(world.loop)
+        self._starts = 0
         self._world = world
-        self._clock = SimClock(world.loop)
         self._database = SimDatabase(world.network, name)
         self._leader = Operations(DIALECT).leader
         self._notifications = Operations(DIALECT).notifications
@@ -54,6 +56,7 @@ class GoClient:
         self._maintenance: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
+        self._starts += 1
         self.running = True
         self._tasks = [self._spawn(self._elect_for_ever())]
         if self._has_notifier:
@@ -62,19 +65,36 @@ class GoClient:
     async def stop(self) -> None:
         """All at the same time, as River does (W-14)."""
         self.running = False
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        left = set(self._tasks)
+        while left:  # a driver may not hear it at first
+            for task in left:
+                task.cancel()
+            _, left = await asyncio.wait(left, timeout=10.0)
         self._end_maintenance()
 
     def kill(self) -> None:
         self.running = self.leads = False
-        self._world.loop.freeze(self.name)
+        self._world.loop.freeze(self.owner)
         self._world.server.kill_all(self.name)
+
+    def suspend(self, seconds: float) -> None:
+        self._world.loop.freeze(self.owner, seconds, suspended=True)
+
+    def stall(self, seconds: float) -> None:
+        self._world.loop.freeze(self.owner, seconds)
+
+    @property
+    def owner(self) -> str:
+        """In whose name its tasks run."""
+        return f"{self.name}#{self._starts}"
+
+    @property
+    def frozen(self) -> bool:
+        return self._world.loop.is_frozen(self.owner)
 
     def _spawn(self, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         context = contextvars.Context()
-        context.run(OWNER.set, self.name)
+        context.run(OWNER.set, self.owner)
         return self._world.loop.create_task(coroutine, context=context)
 
     # The elector.
@@ -83,7 +103,7 @@ class GoClient:
         errors = 0
         while True:
             try:
-                started = self._clock.monotonic()
+                started = self.clock.monotonic()
                 async with asyncio.timeout(5.0):
                     row = await self._database.transact(self._leader.elect(self.name, ttl=LEASE))
             except (DatabaseError, TimeoutError):
@@ -104,20 +124,27 @@ class GoClient:
         try:
             resigns = await self._keep(row, started)
         finally:
-            if resigns:
-                await asyncio.shield(self._spawn(self._resign(row)))
-            self.leads = False  # only now, and only now is the maintenance told
-            self._end_maintenance()
+            if not self._world.loop.is_closed():
+                await self._end_term(row, resigns=resigns)
+
+    async def _end_term(self, row: LeaderRow, *, resigns: bool) -> None:
+        """Only when the row is given up is the maintenance told (W-01)."""
+        if resigns:
+            await asyncio.shield(self._spawn(self._resign(row)))
+        self.leads = False
+        self._end_maintenance()
 
     async def _keep(self, row: LeaderRow, trusted_from: float) -> bool:
         """Renew until it ends; whether to resign then."""
         errors = 0
         while True:
-            pause = INTERVAL if errors == 0 else backoff(errors, reset=3)
-            await self._rest(min(pause, trusted_from + TRUST - self._clock.monotonic()))
+            left = trusted_from + TRUST - self.clock.monotonic()
+            pause = INTERVAL if errors == 0 else min(backoff(errors, reset=3), left)
+            while await self._rest(pause) and not self._asked:
+                continue  # each wake-up begins the pause anew, and nobody looks at the trust (W-08)
             if self._asked:
                 return True
-            started = self._clock.monotonic()
+            started = self.clock.monotonic()
             left = trusted_from + TRUST - started
             if left <= 0:
                 return True
@@ -155,28 +182,34 @@ class GoClient:
             yield self._notifications.notify(LEADERSHIP, [payload])
 
     async def _rest(self, seconds: float) -> bool:
-        """Every wake-up begins the pause anew in its caller (W-08)."""
-        woken = await self._clock.wait_for_event(self._woken, max(seconds, 0.0))
+        """Whether it was woken."""
+        woken = await self.clock.wait_for_event(self._woken, max(seconds, 0.0))
         self._woken.clear()
         return woken
 
     async def _listen(self) -> None:
-        while True:
+        while self.running:
             listener = self._database.listener()
             try:
                 await listener.listen([LEADERSHIP], self._hear)  # type: ignore[union-attr]
-                await listener.wait_lost()  # type: ignore[union-attr]
+                if self.running:  # a driver may have swallowed that it was to end
+                    await listener.wait_lost()  # type: ignore[union-attr]
             except DatabaseError:
                 await sleep(1.0)
             finally:
                 await listener.close()  # type: ignore[union-attr]
 
     def _hear(self, notification: Notification) -> None:
-        message = json.loads(notification.payload)
-        if message["action"] == "request_resign" and self.leads:
+        with contextlib.suppress(ValueError):
+            message = json.loads(notification.payload)
+            if isinstance(message, dict):
+                self._act_on(message)
+
+    def _act_on(self, message: dict[str, Any]) -> None:
+        if message.get("action") == "request_resign" and self.leads:
             self._asked = True
             self._woken.set()
-        elif message["action"] == "resigned" and message["leader_id"] != self.name:
+        elif message.get("action") == "resigned" and message.get("leader_id", "") != self.name:
             self._woken.set()
 
     # Its maintenance.

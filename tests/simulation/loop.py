@@ -24,6 +24,7 @@ import weakref
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
+from riverrun.runtime.scope import current_scope
 from tests.simulation.order import Entry, Order, RandomOrder, VirtualFuture, VirtualTask
 
 T = TypeVar("T")
@@ -37,6 +38,10 @@ class DeadlockError(Exception):
 
 class TooManySteps(Exception):  # noqa: N818
     """The run goes on and on, most likely without any time passing."""
+
+
+class ThrownAwayError(Exception):
+    """What was left behind complained when the loop was gone and it was thrown away."""
 
 
 class VirtualLoop(asyncio.AbstractEventLoop):
@@ -54,6 +59,12 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         self.problems: list[dict[str, Any]] = []
         """What would have been reported to the loop's exception handler."""
         self.tasks: weakref.WeakSet[VirtualTask] = weakref.WeakSet()
+        self.acting: str | None = None
+        """In whose name the latest step was made."""
+        self.on_birth: Callable[[VirtualTask], object] = lambda _task: None
+        """Called with each new task that is begun in a scope."""
+        self.deaf: set[asyncio.Task[Any] | None] = set()
+        """Tasks that ignore their cancellation on purpose."""
         self._now = 0.0
         self._ready: list[Entry] = []
         self._timers: list[tuple[float, int, asyncio.TimerHandle]] = []
@@ -66,12 +77,16 @@ class VirtualLoop(asyncio.AbstractEventLoop):
     # What a simulation uses.
 
     def run(self, main: Coroutine[Any, Any, T]) -> T:
-        """Run it to its end, then end all that is left."""
+        """Run it to its end, then end all that is left; raises `ThrownAwayError` if that complains."""
         try:
-            return self.run_until_complete(main)
+            result: T = self.run_until_complete(main)
         finally:
             self._end_tasks()
             self.close()
+            complaints = self._throw_away()
+        if complaints:
+            raise ThrownAwayError("; ".join(complaints))
+        return result
 
     def freeze(self, owner: str, seconds: float | None = None, *, suspended: bool = False) -> None:
         """Hold back all callbacks of `owner`; for ever without `seconds`."""
@@ -123,6 +138,8 @@ class VirtualLoop(asyncio.AbstractEventLoop):
     def call_at(  # type: ignore[override]
         self, when: float, callback: Callable[..., object], *args: Any, context: Any = None
     ) -> asyncio.TimerHandle:
+        if self._closed:
+            raise RuntimeError("Event loop is closed")
         handle = asyncio.TimerHandle(when, callback, args, self, context)
         heapq.heappush(self._timers, (when, next(self._numbers), handle))
         return handle
@@ -138,9 +155,12 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         task: VirtualTask = VirtualTask.__new__(VirtualTask)
         task.number = next(self._numbers)
         task.owner = OWNER.get() if context is None else context.get(OWNER)
+        task.scope = current_scope() if context is None else context.run(current_scope)
         task.priority = self._order.priority() if self._order else 0.0
         task.__init__(coro, loop=self, name=name or f"Task-{task.number}", context=context)  # type: ignore[misc]
         self.tasks.add(task)
+        if task.scope is not None:
+            self.on_birth(task)
         return task
 
     def run_until_complete(self, future: Any) -> Any:
@@ -179,6 +199,8 @@ class VirtualLoop(asyncio.AbstractEventLoop):
     # One step.
 
     def _add(self, handle: asyncio.Handle) -> None:
+        if self._closed:
+            raise RuntimeError("Event loop is closed")
         task = getattr(handle._callback, "__self__", None)  # type: ignore[attr-defined] # noqa: SLF001
         self._ready.append((self.steps, handle, task if isinstance(task, VirtualTask) else None))
 
@@ -192,6 +214,7 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         self.steps += 1
         if self.steps > self.max_steps:
             raise TooManySteps(f"{self.steps} steps, at {self._now:.3f} s\n{self.stacks()}")
+        self.acting = entry[1]._context.get(OWNER)  # type: ignore[attr-defined] # noqa: SLF001
         entry[1]._run()  # noqa: SLF001 - what a loop does with a handle
         for call in self.after_step:
             call()
@@ -265,3 +288,15 @@ class VirtualLoop(asyncio.AbstractEventLoop):
                     entry[1]._run()  # noqa: SLF001
         finally:
             asyncio._set_running_loop(None)  # noqa: SLF001
+
+    def _throw_away(self) -> list[str]:
+        """What Python does at some time with tasks whose loop is gone, done at once; complaints."""
+        complaints: list[str] = []
+        for task in sorted(self.tasks, key=hash):
+            if not task.done():
+                task._log_destroy_pending = False  # type: ignore[attr-defined] # noqa: SLF001
+                try:
+                    task.get_coro().close()  # type: ignore[union-attr]
+                except BaseException as error:  # noqa: BLE001 - whatever it is, it is reported
+                    complaints.append(f"{task.owner or 'world'}: {task.get_name()}: {error!r}")
+        return complaints

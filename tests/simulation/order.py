@@ -12,6 +12,8 @@ import random
 from collections.abc import Iterator
 from typing import Any, Protocol
 
+from riverrun.runtime.scope import Scope
+
 LONGEST_WAIT = 40
 """Steps for which a task that is ready may be passed over."""
 CHANGE_POINTS = 5
@@ -23,6 +25,9 @@ class VirtualTask(asyncio.Task[Any]):
     number = 0
     priority = 0.0
     owner: str | None = None
+    """In whose name it was begun."""
+    scope: Scope | None = None
+    """In which it was begun."""
 
     def __hash__(self) -> int:
         return self.number

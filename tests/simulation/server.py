@@ -2,95 +2,27 @@
 
 Everything in it happens at once, when a request arrives, or when a lock that it waits for is free; what
 lies between two requests of one transaction is the network's. Sessions see what is committed and their
-own changes. Locks on the one row are as PostgreSQL has them:
+own changes. What there is to see stands in rows.py, the table of periodic jobs in periodic.py.
 
-    share (fence)  against  excl;    nokey (renewal)  against  nokey, excl;    excl  against  all
-
-`log` has every committed change of the row and every committed effect, for the invariants.
+`log` has every committed change of the leader's row and every committed effect, for the invariants.
 """
 
 import asyncio
 import contextvars
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, NamedTuple
+from typing import Any
 
 from riverrun.model.errors import DatabaseError, DatabaseUnavailableError, StatementTimeoutError
 from tests.simulation.clocks import START
+from tests.simulation.periodic import PeriodicTable
+from tests.simulation.rows import LEADER, Change, Job, Leader, Locks, Session, Term, Wait
 
 Rows = list[tuple[Any, ...]]
 Reply = Callable[[Rows | Exception], None]
 
 OFFSET = timedelta(days=-3, minutes=7)
 """The server's clock is far from every client's, and nothing may depend on that."""
-
-
-class Leader(NamedTuple):
-    """The row of `river_leader`."""
-
-    leader_id: str
-    elected_at: datetime
-    expires_at: datetime
-
-    @property
-    def term(self) -> tuple[str, datetime]:
-        return self.leader_id, self.elected_at
-
-
-@dataclass(eq=False)
-class Job:
-    """A scheduled or periodic job; times are true times of the simulation."""
-
-    due: float
-    state: str = "scheduled"
-    available_at: float | None = None
-    periodic_id: str | None = None
-    planned: datetime | None = None
-    term: tuple[str, datetime] | None = None
-    """Of the fenced transaction that inserted it."""
-
-
-@dataclass(frozen=True)
-class Change:
-    """A committed change: `elected`, `renewed`, `resigned`, `expired`, `lost` or `fenced`."""
-
-    what: str
-    at: float
-    client: str
-    term: tuple[str, datetime]
-    jobs: tuple[Job, ...] = ()
-
-
-class Wait(Exception):  # noqa: N818
-    """Somebody holds the lock."""
-
-
-@dataclass(eq=False)
-class Session:
-    """One connection. In no transaction, each request is one."""
-
-    client: str
-    alive: bool = True
-    in_transaction: bool = False
-    started: datetime | None = None
-    leader: Any = ...
-    """The row as this transaction has left it; `...` if it did not touch it."""
-    changes: list[tuple[str, tuple[str, datetime]]] = field(default_factory=list)
-    fenced: tuple[str, datetime] | None = None
-    inserted: list[Job] = field(default_factory=list)
-    scheduled: list[Job] = field(default_factory=list)
-    messages: list[tuple[str, str]] = field(default_factory=list)
-    limit: float | None = None
-    arrives: float = 0.0
-    """When the latest request arrives that its client has sent."""
-    answered: bool = True
-    is_late: bool = False
-    """Whether a request of it was held up by a fault."""
-    term: Any = None
-    """For the invariants: the term in which it is used."""
-    timer: asyncio.TimerHandle | None = None
-    waiting: tuple[str, Mapping[str, Any], Reply] | None = None
 
 
 class Server:
@@ -110,7 +42,8 @@ class Server:
         self.on_execute: Callable[[Session, str], None] = lambda *_: None
         self.context = contextvars.Context()
         self._loop = loop
-        self._locks: dict[Session, str] = {}
+        self._locks = Locks()
+        self.periodic = PeriodicTable(self._locks)
         self._queue: list[Session] = []
         self._sessions: dict[Session, None] = {}
         self._latest = START + OFFSET
@@ -123,11 +56,11 @@ class Server:
         self._latest = max(now, self._latest + timedelta(microseconds=1))
         return self._latest
 
-    def connect(self, client: str) -> Session:
+    def connect(self, client: str, owner: str | None = None) -> Session:
         """Raises `DatabaseUnavailableError` while the server is down."""
         if not self.up:
             raise DatabaseUnavailableError("the server is down", sqlstate="57P03")
-        session = Session(client)
+        session = Session(client, owner)
         self._sessions[session] = None
         return session
 
@@ -165,18 +98,17 @@ class Server:
         """The connections break, and the leader's row is gone, since its table is not logged."""
         self.up = False
         self.generation += 1
-        self._locks.clear()
         self._queue.clear()
         for session in list(self._sessions):
             self.kill(session)
         if self.leader is not None:
-            self._record("lost", "", self.leader.term)
+            self._record("lost", Session(""), self.leader.term)
         self.leader = None
 
     def lose_row(self) -> None:
         """Somebody deletes the row by hand."""
-        if self.leader is not None and not self._locks:
-            self._record("lost", "", self.leader.term)
+        if self.leader is not None and not self.lock_holders():
+            self._record("lost", Session(""), self.leader.term)
             self.leader = None
 
     def add_job(self, after: float) -> Job:
@@ -187,7 +119,7 @@ class Server:
 
     def lock_holders(self) -> dict[str, str]:
         """Which client holds which lock on the row."""
-        return {session.client: mode for session, mode in self._locks.items()}
+        return self._locks.holders(LEADER)
 
     # Requests.
 
@@ -230,6 +162,8 @@ class Server:
         if self.read_only and name not in (
             "get_leader",
             "get_valid_leader",
+            "has_periodic_table",
+            "list_periodic_jobs",
             "limit_transaction",
             "select",
         ):
@@ -255,16 +189,16 @@ class Server:
     def _delete_expired_leader(self, session: Session, _params: Mapping[str, Any]) -> Rows:
         row = self._visible(session)
         if row is not None and row.expires_at < _time(session):
-            self._lock(session, "excl")
+            self._locks.take(LEADER, session, "excl")
             self._write(session, None, "expired", row)
         return []
 
     def _elect_leader(self, session: Session, params: Mapping[str, Any]) -> Rows:
-        if any(mode == "excl" and other is not session for other, mode in self._locks.items()):
+        if self._locks.is_held(LEADER, session, "excl"):
             raise Wait
         if self._visible(session) is not None:
             return []
-        self._lock(session, "excl")
+        self._locks.take(LEADER, session, "excl")
         now = _time(session)
         row = Leader(params["leader_id"], now, now + timedelta(seconds=params["ttl"]))
         self._write(session, row, "elected", row)
@@ -275,7 +209,7 @@ class Server:
         now = _time(session)
         if row is None or not _is(row, params) or row.expires_at < now:
             return []
-        self._lock(session, "nokey")
+        self._locks.take(LEADER, session, "nokey")
         row = row._replace(expires_at=now + timedelta(seconds=params["ttl"]))
         self._write(session, row, "renewed", row)
         return [row]
@@ -284,7 +218,7 @@ class Server:
         row = self._visible(session)
         if row is None or not _is(row, params):
             return []
-        self._lock(session, "excl")
+        self._locks.take(LEADER, session, "excl")
         self._write(session, None, "resigned", row)
         return [(row.leader_id,)]
 
@@ -300,7 +234,7 @@ class Server:
         row = self._visible(session)
         if row is None or not _is(row, params) or row.expires_at < self.now():
             return []
-        self._lock(session, "share")
+        self._locks.take(LEADER, session, "share")
         session.fenced = row.term
         return [(row.leader_id,)]
 
@@ -309,10 +243,23 @@ class Server:
         return []
 
     def _insert_periodic(self, session: Session, params: Mapping[str, Any]) -> Rows:
-        for periodic_id, planned in params["jobs"]:
-            job = Job(self._loop.time(), "available", periodic_id=periodic_id, planned=planned)
-            session.inserted.append(job)
+        session.inserted += [Job(self._loop.time(), "available", **job) for job in params["jobs"]]
         return [(1,)] * len(params["jobs"])
+
+    def _has_periodic_table(self, _session: Session, _params: Mapping[str, Any]) -> Rows:
+        return [(self.periodic.exists,)]
+
+    def _list_periodic_jobs(self, session: Session, _params: Mapping[str, Any]) -> Rows:
+        return self.periodic.list(session)
+
+    def _register_periodic_jobs(self, session: Session, params: Mapping[str, Any]) -> Rows:
+        return self.periodic.register(session, params, _time(session))
+
+    def _move_periodic_jobs(self, session: Session, params: Mapping[str, Any]) -> Rows:
+        return self.periodic.move(session, params, _time(session))
+
+    def _delete_expired_periodic_jobs(self, session: Session, params: Mapping[str, Any]) -> Rows:
+        return self.periodic.delete_expired(session, params, _time(session))
 
     def _schedule_jobs(self, session: Session, params: Mapping[str, Any]) -> Rows:
         horizon = self._loop.time() + params["look_ahead"]
@@ -326,13 +273,6 @@ class Server:
         row: Leader | None = self.leader if session.leader is ... else session.leader
         return row
 
-    def _lock(self, session: Session, mode: str) -> None:
-        held = ((other, mine) for other, mine in self._locks.items() if other is not session)
-        if any(_conflict(mode, other_mode) for _, other_mode in held):
-            raise Wait
-        if self._locks.get(session) != "excl":
-            self._locks[session] = mode
-
     def _write(self, session: Session, row: Leader | None, what: str, changed: Leader) -> None:
         session.leader = row
         session.changes.append((what, changed.term))
@@ -340,14 +280,14 @@ class Server:
     def _commit(self, session: Session) -> None:
         if session.leader is not ...:
             self.leader = session.leader
+        self.periodic.commit(session)
         for what, term in session.changes:
-            self._record(what, session.client, term)
+            self._record(what, session, term)
         if session.fenced is not None or session.inserted:
             for job in session.inserted:
                 job.term = session.fenced
             self.jobs += session.inserted
-            term = session.fenced or ("", START)
-            self._record("fenced", session.client, term, session.inserted)
+            self._record("fenced", session, session.fenced or ("", START), session.inserted)
         for job in session.scheduled:
             if job.state == "scheduled":
                 job.state, job.available_at = "available", max(self._loop.time(), job.due)
@@ -356,15 +296,12 @@ class Server:
             self.deliver(topic, payload)
 
     def _forget(self, session: Session) -> None:
-        self._locks.pop(session, None)
-        session.in_transaction, session.started, session.limit = False, None, None
-        session.leader, session.fenced = ..., None
-        session.changes, session.inserted, session.scheduled, session.messages = [], [], [], []
+        self._locks.drop(session)
+        session.forget()
 
-    def _record(
-        self, what: str, client: str, term: tuple[str, datetime], jobs: Iterable[Job] = ()
-    ) -> None:
-        change = Change(what, self._loop.time(), client, term, tuple(jobs))
+    def _record(self, what: str, by: Session, term: Term, jobs: Iterable[Job] = ()) -> None:
+        now = self._loop.time()
+        change = Change(what, now, by.client, term, tuple(jobs), by.owner, by.asked)
         self.log.append(change)
         self.on_change(change)
 
@@ -380,10 +317,6 @@ class Server:
         if session.timer is not None:
             session.timer.cancel()
             session.timer = None
-
-
-def _conflict(one: str, other: str) -> bool:
-    return "excl" in (one, other) or one == other == "nokey"
 
 
 def _time(session: Session) -> datetime:

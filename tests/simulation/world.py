@@ -50,7 +50,14 @@ class World:
         self.clients: dict[str, SimClient] = {}
         self._spawned: set[asyncio.Task[Any]] = set()
         self.go_clients: dict[str, GoClient] = {}
+        self.clocks_agree = True
+        """Whether the clocks of all clients differ by less than an hour, at any two times."""
+        self.is_left_alone = False
+        """Whether nobody but rules has a hand in what clients do: then more must hold."""
+        self.moment: Callable[[], object] = lambda: None
+        """Scenarios call it at the moment from which they count."""
         self.on_term: list[Callable[[SimClient, LeadershipTerm], None]] = []
+        self.on_term_over: list[Callable[[SimClient, LeadershipTerm], None]] = []
         self.invariants = Invariants(self) if checked else None
 
     @property
@@ -131,6 +138,11 @@ class World:
     def began(self, client: SimClient, term: LeadershipTerm) -> None:
         """A client believes that it leads."""
         for call in self.on_term:
+            call(client, term)
+
+    def ended(self, client: SimClient, term: LeadershipTerm) -> None:
+        """It says that this is over."""
+        for call in self.on_term_over:
             call(client, term)
 
     def _forget(self, task: "asyncio.Task[Any]") -> None:

@@ -3,8 +3,8 @@
 import asyncio
 import secrets
 import shutil
-from collections.abc import Generator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Generator
+from contextlib import asynccontextmanager, contextmanager
 from functools import cached_property
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -13,6 +13,7 @@ import psycopg
 from psycopg import sql
 
 from riverrun.drivers.migrator import migrate_up_all
+from riverrun.drivers.statement import Database
 from riverrun.drivers.url import open_database
 
 
@@ -24,6 +25,15 @@ async def migrate(url: str) -> None:
         await migrate_up_all(database)
     finally:
         await database.close()
+
+
+@asynccontextmanager
+async def opened(url: str) -> AsyncIterator[Database]:
+    """The database at `url`, open for as long as the block lasts."""
+    database = open_database(url)
+    await database.open()
+    yield database
+    await database.close()
 
 
 class PostgresDatabases:

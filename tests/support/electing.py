@@ -8,6 +8,7 @@ from typing import Any
 from riverrun.drivers.operations import Operations
 from riverrun.drivers.operations.leader import LeaderRow
 from riverrun.drivers.statement import Database, Statement
+from riverrun.model.leadership import LeadershipMetric, LeadershipSign
 from riverrun.runtime.clock import Clock, SystemClock
 from riverrun.runtime.elector import Elector, LeadershipEvent
 from riverrun.runtime.lease import ElectorOptions
@@ -24,12 +25,36 @@ DEAF = ElectorOptions(interval=300, jitter=0, lease=900)
 
 
 class Watched:
-    """An elector, and its events in order."""
+    """An elector, its events in order, and its signs."""
 
-    def __init__(self, elector: Elector) -> None:
+    def __init__(self, elector: Elector, signs: "asyncio.Queue[LeadershipMetric]") -> None:
         self.elector = elector
         self.events = asyncio.Queue[LeadershipEvent]()
+        self._signs = signs
         elector.subscribe(self.events.put_nowait)
+
+    async def shows(self, name: str) -> LeadershipMetric:
+        """The next sign of this name; those before it are forgotten."""
+        while (sign := await self._signs.get()).name != name:
+            pass
+        return sign
+
+    async def fails(self, why: str) -> None:
+        """Return once an error has told this."""
+        while why not in (await self._signs.get()).error:
+            pass
+
+    async def renews(self) -> bool:
+        """Whether the renewal that is next told of succeeded."""
+        renewals = LeadershipSign.RENEWAL_OK, LeadershipSign.RENEWAL_ERROR
+        while (sign := await self._signs.get()).name not in renewals:
+            pass
+        return sign.name is LeadershipSign.RENEWAL_OK
+
+    def forgets(self) -> None:
+        """All signs of what has been."""
+        while not self._signs.empty():
+            self._signs.get_nowait()
 
     async def gains(self) -> LeadershipTerm:
         """The term that begins next."""
@@ -57,8 +82,11 @@ async def electing(
     """An elector that runs; stopped at the end."""
     clock = clock or SystemClock()
     summons = Summons(name, clock, notifier)
-    elector = Elector(name, db, clock, summons=summons, options=options, **more)
-    watched = Watched(elector)
+    signs = asyncio.Queue[LeadershipMetric]()
+    elector = Elector(
+        name, db, clock, summons=summons, options=options, observe=signs.put_nowait, **more
+    )
+    watched = Watched(elector, signs)
     await elector.start()
     try:
         yield watched

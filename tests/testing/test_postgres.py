@@ -2,6 +2,8 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import psycopg
@@ -41,6 +43,36 @@ def test_a_server_of_our_own_is_gone_afterwards(monkeypatch: pytest.MonkeyPatch)
     assert not folder.exists()
     with pytest.raises(psycopg.OperationalError):
         psycopg.connect(url)
+
+
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """One that every user may look into, unlike those of pytest: the server is not run as root."""
+    with tempfile.TemporaryDirectory() as name:
+        Path(name).chmod(0o777)
+        yield Path(name)
+
+
+@pytest.mark.parametrize("durable", [False, True])
+@pytest.mark.parametrize("least", [0, 1 << 60])
+def test_only_what_need_not_last_is_kept_in_memory_and_only_where_there_is_plenty(
+    monkeypatch: pytest.MonkeyPatch, open_folder: Path, *, durable: bool, least: int
+) -> None:
+    monkeypatch.delenv(URL_VARIABLE, raising=False)
+    monkeypatch.setattr(postgres, "MEMORY", open_folder)
+    monkeypatch.setattr(postgres, "ENOUGH_MEMORY", least)
+    with postgres_server(durable=durable) as url:
+        folder = Path(str(answer(url, "show data_directory")))
+    assert (open_folder in folder.parents) is (not durable and least == 0)
+
+
+def test_a_machine_without_such_a_memory_keeps_it_in_files(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.delenv(URL_VARIABLE, raising=False)
+    monkeypatch.setattr(postgres, "MEMORY", tmp_path / "missing")
+    with postgres_server(durable=False) as url:
+        assert answer(url, "show fsync") == "off"
 
 
 @opens_folders_as_root

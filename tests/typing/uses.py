@@ -15,6 +15,10 @@ from riverrun import (
     Job,
     JobRow,
     JobState,
+    Leader,
+    LeadershipMetric,
+    LeadershipSign,
+    LeadershipSnapshot,
     Metric,
     QueueConfig,
     QueueRow,
@@ -23,8 +27,6 @@ from riverrun import (
     Worker,
     Workers,
 )
-from riverrun.client.leadership_snapshot import Leader, LeadershipSnapshot
-from riverrun.model.leadership import LeadershipMetric, LeadershipSign
 
 workers = Workers()
 

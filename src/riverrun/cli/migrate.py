@@ -159,15 +159,13 @@ def migrate_list(*, database_url: str | None, schema: str | None, line: str | No
 def validate(*, database_url: str | None, schema: str | None, line: str | None) -> None:
     """Exit with 0 if all versions are applied, else say which are not and exit with 1."""
 
-    async def problem(database: Database) -> str:
-        for each in [line] if line else LINES:
-            result = await Migrator(database, line=each).validate()
-            if not result.ok:
-                return result.message
-        return ""
+    async def problems(database: Database) -> list[str]:
+        lines = [line] if line else LINES
+        results = [await Migrator(database, line=each).validate() for each in lines]
+        return [result.message for result in results if not result.ok]
 
-    if message := _with_database(require_url(database_url), schema, problem):
-        raise click.ClickException(message)
+    if messages := _with_database(require_url(database_url), schema, problems):
+        raise click.ClickException("\n".join(messages))
 
 
 commands: list[click.Command] = [migrate_up, migrate_down, migrate_get, migrate_list, validate]

@@ -25,11 +25,12 @@ MAX_ID_BYTES = 100
 DEFAULT_JOB_TIMEOUT = 60
 RESCUE_AFTER = 3600.0
 RESCUE_UNKNOWN_KINDS = ("retry", "discard", "skip")
+ON_PERSISTENT_START_FAILURE = ("degrade", "handover")
 
 _FLAGS = (
     "poll_only fetch_only_known_kinds leader_election_disabled skip_unknown_job_check "
     "skip_job_kind_validation disable_unique_enforcement test_only store_tracebacks "
-    "prepared_statements"
+    "isolate_start_failures prepared_statements"
 )
 _LIST: Any = list | tuple  # pyright: ignore[reportMissingTypeArgument]
 _MAPPING: Any = Mapping
@@ -103,6 +104,9 @@ class Config:
     """Never lead and never do maintenance; some other client must. Not with periodic jobs."""
     isolate_start_failures: bool = True
     """Let the leader's other services run while one cannot be started; River lets none run then."""
+    on_persistent_start_failure: Literal["degrade", "handover"] = "degrade"
+    """What a leader does with its third term in a row in which a service cannot be started, if nobody
+    else has led for a minute since the first: keep it, with what works, or hand over as before."""
     cancelled_job_retention_period: Duration = 24 * 3600
     """How long cancelled jobs are kept; 24 h, -1 for ever."""
     completed_job_retention_period: Duration = 24 * 3600
@@ -145,7 +149,8 @@ class Config:
     prepared_statements: bool = True
     """Switch off behind a pooler in transaction mode that does not know them (PostgreSQL)."""
     pool_size: int | None = None
-    """Most connections the client opens besides the listening one (PostgreSQL); 10 if not given."""
+    """Most connections the client opens besides the one that listens and the one that elects
+    (PostgreSQL); 10 if not given."""
     clock: Clock = field(default_factory=SystemClock)
     """Where time comes from; tests give one that they move."""
 
@@ -160,6 +165,8 @@ class Config:
             raise ConfigurationError("queues are set but workers are not; give Workers() as well")
         self._check_durations()
         self._check_rescue()
+        self._check_choice("rescue_unknown_kinds", RESCUE_UNKNOWN_KINDS)
+        self._check_choice("on_persistent_start_failure", ON_PERSISTENT_START_FAILURE)
         self._check_queues()
         self.check_kinds()
         self.extensions()
@@ -233,10 +240,12 @@ class Config:
                 f"rescue_stuck_jobs_after: {self.rescue_after:g} s is less than job_timeout, "
                 f"{timeout:g} s; jobs would be run again while they still run"
             )
-        if self.rescue_unknown_kinds not in RESCUE_UNKNOWN_KINDS:
+
+    def _check_choice(self, name: str, choices: Sequence[str]) -> None:
+        value: object = getattr(self, name)
+        if value not in choices:
             raise ConfigurationError(
-                f"rescue_unknown_kinds: {self.rescue_unknown_kinds!r} cannot be used; give one of "
-                f"{', '.join(RESCUE_UNKNOWN_KINDS)}"
+                f"{name}: {value!r} cannot be used; give one of {', '.join(choices)}"
             )
 
     def _check_types(self) -> None:

@@ -12,7 +12,6 @@ from riverrun.client.config import Config
 from riverrun.client.leadership_snapshot import (
     Leader,
     LeadershipSnapshot,
-    LeadershipTermId,
     LeadershipTransition,
     ServiceSnapshot,
 )
@@ -23,7 +22,7 @@ from riverrun.model.leadership import LeadershipMetric, LeadershipSign
 from riverrun.runtime.elector import Elector, Phase
 from riverrun.runtime.maintainer import Maintainer, MaintenanceState
 from riverrun.runtime.service import PeriodicService
-from riverrun.runtime.term import LeadershipEvent, LeadershipTerm
+from riverrun.runtime.term import LeadershipEvent
 from riverrun.runtime.upkeep import Health, Upkeep
 from riverrun.worker.metrics import Metrics
 
@@ -92,7 +91,7 @@ class Leadership:
             is_leader=elector is not None and elector.is_leader,
             eligible=self.eligible,
             epoch=self.epoch,
-            term=None if term is None else _term_id(term),
+            term=None if term is None else term.id,
             since=None if term is None else term.since,
             trusted_remaining=None if term is None else _seconds(max(term.remaining(), 0)),
             last_renewal_age=None if term is None else self._ago(term.renewed),
@@ -181,6 +180,7 @@ class Leadership:
             busy_for=None if rounds is None else self._ago(rounds.busy_since),
             last_error=health.error,
             next_attempt_in=self._until(health.next_attempt_at),
+            warnings=() if rounds is None else tuple(rounds.warnings),
         )
 
     def _ago(self, moment: float | None) -> timedelta | None:
@@ -197,10 +197,6 @@ def leader_of(row: LeaderRow) -> Leader:
         elected_at=elected_at_text(row.elected_at),
         expires_at=row.expires_at,
     )
-
-
-def _term_id(term: LeadershipTerm) -> LeadershipTermId:
-    return LeadershipTermId(leader_id=term.leader_id, elected_at=elected_at_text(term.elected_at))
 
 
 def _seconds(seconds: float) -> timedelta:

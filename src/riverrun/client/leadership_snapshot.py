@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 import msgspec
 
 from riverrun.drivers.rows import read_time
+from riverrun.model.leadership import LeadershipTermId
 from riverrun.runtime.elector import Phase
 from riverrun.runtime.maintainer import MaintenanceState
 from riverrun.runtime.term import Reason
@@ -25,13 +26,6 @@ class Leader(msgspec.Struct, frozen=True, kw_only=True):
     def since(self) -> datetime:
         """`elected_at` as a time."""
         return read_time(self.elected_at)
-
-
-class LeadershipTermId(msgspec.Struct, frozen=True, kw_only=True):
-    """What a term is called in the database."""
-
-    leader_id: str
-    elected_at: str
 
 
 class LeadershipTransition(msgspec.Struct, frozen=True, kw_only=True):
@@ -64,6 +58,8 @@ class ServiceSnapshot(msgspec.Struct, frozen=True, kw_only=True):
     """How long the round under way has taken; None between rounds."""
     last_error: str | None
     next_attempt_in: timedelta | None
+    warnings: tuple[str, ...] = ()
+    """What people should know of: indexes that are left of a rebuild, and their sizes."""
 
 
 class LeadershipSnapshot(msgspec.Struct, frozen=True, kw_only=True):

@@ -268,6 +268,7 @@ class WorkerHalf:
             maintenance.services(),
             config.clock,
             isolate=config.isolate_start_failures,
+            degrade=config.on_persistent_start_failure == "degrade",
             observe=leadership.observe,
         )
         leadership.attach(self.elector, self.maintainer)

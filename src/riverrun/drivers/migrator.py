@@ -56,16 +56,18 @@ class AppliedMigration:
 
 @dataclass(frozen=True, slots=True)
 class ValidationResult:
-    """Whether every known version is applied, and those that are not."""
+    """Whether every known version of a line is applied, and those that are not."""
 
     ok: bool
     unapplied: tuple[int, ...]
+    line: str = MAIN_LINE
 
     @property
     def message(self) -> str:
-        """River's words; empty where all is well."""
+        """River's words, with the line where it is none of River's; empty where all is well."""
         versions = " ".join(str(version) for version in self.unapplied)
-        return "" if self.ok else f"Unapplied migrations: [{versions}]"
+        line = "" if self.line == MAIN_LINE else f" of line {self.line}"
+        return "" if self.ok else f"Unapplied migrations{line}: [{versions}]"
 
 
 class Migrator:
@@ -88,6 +90,7 @@ class Migrator:
     def __init__(self, database: Database, *, line: str = MAIN_LINE) -> None:
         self._database = database
         self._dialect = database.dialect
+        self._line = line
         self._log = MigrationLog(database.dialect, line)
         self._known = migrations(line, database.dialect.name)
 
@@ -127,7 +130,7 @@ class Migrator:
             if step.version not in applied
             and (target_version is None or step.version <= target_version)
         )
-        return ValidationResult(not missing, missing)
+        return ValidationResult(not missing, missing, self._line)
 
     async def existing_versions(self) -> list[Migration]:
         """The applied versions; raises where the database has one that we do not know."""

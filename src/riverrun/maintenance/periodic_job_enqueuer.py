@@ -46,9 +46,11 @@ from riverrun.model.errors import (
     ValidationError,
 )
 from riverrun.model.extension import PeriodicJobsStart
+from riverrun.model.leadership import in_term
 from riverrun.model.periodic import DurablePeriodicJob
 from riverrun.model.periodic_jobs import PeriodicJobs
 from riverrun.runtime.backoff import backoff
+from riverrun.runtime.cancellation import is_being_cancelled
 from riverrun.runtime.handle import DatabaseHandle
 from riverrun.runtime.inserting import JobInserter
 from riverrun.runtime.service import PeriodicService
@@ -124,11 +126,16 @@ class PeriodicJobEnqueuer(PeriodicService):
 
     async def prepare(self) -> None:
         """Call the start hooks; what they change in the registry lasts only if none of them fails."""
-        threads = ThreadPool(1, name="riverrun-periodic-start")
+        with self._jobs.staged() as undo:
+            self.scope.on_cancel(lambda _: undo())  # a hook that is deaf to it never comes back
+            await self.call_start_hooks()
+
+    async def call_start_hooks(self) -> None:
+        """One after the other, each told which term it is for; raises what is wrong with the first."""
+        threads, term = ThreadPool(1, name="riverrun-periodic-start"), self._db.term_or_none
         try:
-            with self._jobs.staged() as undo:
-                self.scope.on_cancel(lambda _: undo())  # a hook that is deaf to it never comes back
-                durable = await durable_jobs(self._db) if self._start_hooks else []
+            durable = await durable_jobs(self._db) if self._start_hooks else []
+            with in_term(None if term is None else term.id):
                 for hook in self._start_hooks:
                     await self._within_hook_timeout(hook, durable, threads)
         finally:
@@ -286,7 +293,4 @@ def _is_our_end(error: BaseException) -> bool:
 
     Where the loop is gone, Python throws away what had not ended: that must not be held up.
     """
-    if isinstance(error, GeneratorExit):
-        return True
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0
+    return isinstance(error, GeneratorExit) or is_being_cancelled()

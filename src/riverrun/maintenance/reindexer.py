@@ -17,6 +17,7 @@ import asyncio
 import logging
 import math
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from random import random as _random
@@ -79,10 +80,12 @@ class ReindexerOptions:
 
 
 class ReindexerMemory:
-    """What outlives a term: which artifacts were seen, by the server's number, and what was repaired."""
+    """What outlives a term: the artifacts that were there, by index, and what was repaired."""
 
     def __init__(self) -> None:
+        self.found: dict[str, Sequence[IndexArtifact]] = {}
         self.seen: set[int] = set()
+        """Those that were once in the way, by the server's number."""
         self.repaired: set[str] = set()
 
 
@@ -113,6 +116,14 @@ class Reindexer(PeriodicService):
             self.stall_after = math.inf
         else:
             self.stall_after = 3 * self._options.timeout * max(len(self._names), 1)
+
+    @property
+    def warnings(self) -> Sequence[str]:
+        return [
+            f"{artifact.name} ({artifact.size / 1e6:.1f} MB) is left of a rebuild of {name}"
+            for name, artifacts in self._memory.found.items()
+            for artifact in artifacts
+        ]
 
     async def prepare(self) -> None:
         self._planned = self._after(self._db.clock.now())
@@ -161,15 +172,23 @@ class Reindexer(PeriodicService):
 
     async def _reindex_or_say(self, name: str) -> bool:
         """Build one index anew; an error is logged and keeps no other index from its turn."""
+        built = False
         try:
             before = await self._artifacts(name)
-            return await self._may_build(name, before) and await self._build(name, before)
+            built = await self._may_build(name, before) and await self._build(name, before)
         except RiverError as error:
             logger.error("%s: %s was not built anew: %s", self.name, name, error)  # noqa: TRY400
-            return False
+        with suppress(RiverError):  # only so that `warnings` are of now
+            await self._artifacts(name)
+        return built
 
     async def _artifacts(self, name: str) -> list[IndexArtifact]:
-        return await self._db.run(self._operations.artifacts(name)) if self._is_postgres else []
+        """What there is of them, which `warnings` tells from then on."""
+        if not self._is_postgres:
+            return []
+        found = await self._db.run(self._operations.artifacts(name))
+        self._memory.found[name] = found
+        return found
 
     async def _may_build(self, name: str, artifacts: Sequence[IndexArtifact]) -> bool:
         """Whether nothing is in the way, or could be put out of it."""

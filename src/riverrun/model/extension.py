@@ -27,6 +27,7 @@ from riverrun.model.insert import InsertResult
 from riverrun.model.job import JobRow, JobState
 from riverrun.model.leadership import LeadershipMetric
 from riverrun.model.outcome import Cancel, Completed, Discard
+from riverrun.model.periodic import DurablePeriodicJob
 
 
 class JobInsertParams(msgspec.Struct, kw_only=True):
@@ -81,7 +82,9 @@ InsertBegin = Callable[[JobInsertParams], None]
 WorkBegin = Callable[[JobRow], Awaitable[None] | None]
 WorkEndResult = BaseException | Completed | None
 WorkEnd = Callable[[JobRow, BaseException | None], Awaitable[WorkEndResult] | WorkEndResult]
-PeriodicJobsStart = Callable[[Sequence[Any]], Awaitable[None] | None]
+PeriodicJobsStart = Callable[[Sequence[DurablePeriodicJob]], Awaitable[None] | None]
+"""What a start hook is: called with the periodic jobs whose next times are on record."""
+
 MetricEmit = Callable[[Metric], None]
 InsertMany = Callable[[Sequence[JobInsertParams]], InsertSteps]
 Work = Callable[[JobRow, CallNext], Awaitable[None]]
@@ -120,7 +123,9 @@ class WorkEndHook:
 class PeriodicJobsStartHook:
     """A function as a hook: called on the leader before periodic jobs are inserted.
 
-    What it raises keeps maintenance from starting; that is tried again.
+    It is given those whose next times are on record, and may add and remove others. It has 10 s. What it
+    raises keeps periodic jobs from being inserted; it is called again then. A plain function runs on a
+    thread. While one hook outlives its term, another client's may run: see `current_term`.
     """
 
     periodic_jobs_start: PeriodicJobsStart

@@ -1,5 +1,8 @@
 """What happens to the leadership of a client, and to the maintenance that goes with it, as values."""
 
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from datetime import timedelta
 from enum import StrEnum
 
@@ -56,3 +59,33 @@ class LeadershipMetric(msgspec.Struct, frozen=True, kw_only=True):
     error: str = ""
     duration: timedelta | None = None
     count: int = 1
+
+
+class LeadershipTermId(msgspec.Struct, frozen=True, kw_only=True):
+    """What a term is called in the database. Later terms have a later `elected_at`, by its clock."""
+
+    leader_id: str
+    elected_at: str
+
+
+_current_term: ContextVar[LeadershipTermId | None] = ContextVar("riverrun_term", default=None)
+
+
+def current_term() -> LeadershipTermId | None:
+    """The term as leader for which the calling start hook was called; None outside of one.
+
+    It stays the same when that term is over, and so can go along as a token with whatever the hook
+    does elsewhere, for the other side to refuse what comes from an older term than the last it saw.
+    """
+    return _current_term.get()
+
+
+@contextmanager
+def in_term(term: LeadershipTermId | None) -> Generator[None]:
+    """Within, `current_term()` gives `term`."""
+    token = _current_term.set(term)
+    try:
+        yield
+    finally:
+        with suppress(ValueError):  # a task left behind may be thrown away from elsewhere
+            _current_term.reset(token)

@@ -25,11 +25,12 @@ from collections import deque
 from collections.abc import Callable
 from enum import StrEnum
 
-from riverrun.drivers.operations.leader import LeaderRow
+from riverrun.drivers.operations.leader import ElectedAt, LeaderRow
 from riverrun.drivers.statement import Database
 from riverrun.model.errors import DatabaseError
 from riverrun.model.leadership import LeadershipMetric, LeadershipSign
 from riverrun.runtime.backoff import backoff
+from riverrun.runtime.cancellation import is_being_cancelled
 from riverrun.runtime.clock import Clock
 from riverrun.runtime.lease import ElectorOptions, Lease
 from riverrun.runtime.observing import Observe, unobserved
@@ -170,7 +171,7 @@ class Elector(Service):
         try:
             await self._round()
         except (Exception, asyncio.CancelledError) as error:
-            if isinstance(error, asyncio.CancelledError) and self._is_cancelled():
+            if isinstance(error, asyncio.CancelledError) and is_being_cancelled():
                 raise
             await self._rest(self._failed(error))
 
@@ -189,11 +190,6 @@ class Elector(Service):
             )  # fmt: skip
         return pause
 
-    def _is_cancelled(self) -> bool:
-        """Whether a `CancelledError` is meant for us; libraries raise stray ones."""
-        task = asyncio.current_task()
-        return task is not None and task.cancelling() > 0
-
     async def _round(self) -> None:
         self._woken.clear()  # whatever happened before is seen by the look that follows
         if not self._may_bid():
@@ -209,7 +205,7 @@ class Elector(Service):
             self._observe(LeadershipMetric(name=LeadershipSign.ELECTION_DENIED))
             await self._rest_as_follower()
         elif too_late or self.stopping.is_set():
-            await self._lease.resign(row.elected_at)
+            await self._give_up(row.elected_at)
         else:
             await self._lead(self._begin(row, started))
 
@@ -224,15 +220,15 @@ class Elector(Service):
     async def _seek(self) -> tuple[LeaderRow | None, float]:
         """A term of ours and when it was asked for; makes no bid while somebody leads.
 
-        To look costs a fifth of what a bid does, and writes nothing.
+        To look costs a fifth of what a bid does, and writes nothing; no bid at once deletes expired rows.
         """
-        at_once = self._summons.flapping
+        at_once = self._summons.flapping and self.rivals.looked_within(self._options.interval)
         leader = None if at_once else await self._look()
         started = self._clock.monotonic()
         if leader is not None and self._lease.is_candidate(leader):
             return await self._lease.adopt(leader), started
         if leader is not None and self._term is not None and self._term.is_in(leader):
-            await self._lease.resign(leader.elected_at)  # a late renewal has outlived the term
+            await self._give_up(leader.elected_at)  # a late renewal has outlived the term
         elif leader is not None or self.stopping.is_set():
             return None, started
         started = self._clock.monotonic()
@@ -246,7 +242,7 @@ class Elector(Service):
     async def _rest_as_follower(self) -> None:
         options = self._options
         if await self._rest(options.interval + self._draw(0, options.jitter)):
-            await self._clock.sleep(self._draw(0, self._summons.delay))
+            await self._clock.wait_for_event(self.stopping, self._draw(0, self._summons.delay))
 
     def _begin(self, row: LeaderRow, started: float) -> LeadershipTerm:
         self._epoch += 1
@@ -333,19 +329,23 @@ class Elector(Service):
         while not term.free.is_set() and (left := give_up - self._clock.monotonic()) > 0:
             due = term.renewed + self._options.interval - self._clock.monotonic()
             if ours and due <= 0:
-                ours = await self._renew_while_draining(term)
+                ours = await self._renew_while_draining(term, left)
             else:
                 await self._rest(min(left, due) if ours else left)
         if not term.free.is_set():
             logger.error("%r: its work did not end in %g s", term, self._drain_timeout)
         if term.reason is not Reason.REPLACED:
-            await self._lease.resign(term.elected_at)
+            await self._give_up(term.elected_at)
 
-    async def _renew_while_draining(self, term: LeadershipTerm) -> bool:
+    async def _give_up(self, elected_at: ElectedAt) -> None:
+        self._summons.resigning()
+        await self._lease.resign(elected_at)
+
+    async def _renew_while_draining(self, term: LeadershipTerm, seconds: float) -> bool:
         """Whether the lease is still ours, as far as can be known; failed or not, the next is due later."""
         term.renewed = self._clock.monotonic()
         try:
-            row = await self._lease.renew(term.elected_at, self._options.operation_timeout)
+            row = await self._lease.renew(term.elected_at, seconds)
         except DatabaseError as error:
             logger.warning("renewing the lease while stepping down failed: %s", error)
             return True

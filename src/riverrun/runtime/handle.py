@@ -7,6 +7,7 @@ from typing import TypeVar
 from riverrun.drivers.operations import Operations
 from riverrun.drivers.statement import Database, Script, Statement
 from riverrun.runtime.clock import Clock
+from riverrun.runtime.term import LeadershipTerm
 
 T = TypeVar("T")
 
@@ -25,8 +26,8 @@ class DatabaseHandle:
         return self.clock.now_or_none()
 
     @property
-    def term_or_none(self) -> object | None:
-        """The term of leadership in which is asked, as a key; None outside of any."""
+    def term_or_none(self) -> LeadershipTerm | None:
+        """The term of leadership in which is asked; None outside of any."""
         return None
 
     async def run(self, statement: Statement[T]) -> T:

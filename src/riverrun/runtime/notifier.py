@@ -18,6 +18,7 @@ from riverrun.drivers.statement import Database, Listener, Notification
 from riverrun.model.errors import DatabaseUnavailableError, RiverError
 from riverrun.model.notification import TOPICS
 from riverrun.runtime.backoff import backoff
+from riverrun.runtime.cancellation import is_stray
 from riverrun.runtime.clock import Clock
 from riverrun.runtime.service import Service
 
@@ -89,8 +90,10 @@ class Notifier(Service):
             return None
         try:
             await listener.listen(self._topics(), self._deliver)
-        except BaseException:
+        except BaseException as error:
             await listener.close()
+            if is_stray(error):
+                raise DatabaseUnavailableError("listening was cancelled by its driver") from error
             raise
         return listener
 
@@ -124,8 +127,10 @@ class Notifier(Service):
                 await self.proven.wait()
         except TimeoutError:
             self._complain()
-        except RiverError as error:
-            logger.debug("sending a notification to ourselves failed: %s", error)
+        except (RiverError, asyncio.CancelledError) as error:
+            if isinstance(error, asyncio.CancelledError) and not is_stray(error):
+                raise
+            logger.debug("sending a notification to ourselves failed: %r", error)
             await self._clock.wait_for_event(self.proven, seconds)
         return self.proven.is_set()
 

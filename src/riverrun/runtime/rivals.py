@@ -33,6 +33,10 @@ class Rivals:
         elif term is not None and self.seen - self._since >= STEADY:
             self._steady = self.seen
 
+    def looked_within(self, seconds: float) -> bool:
+        """Whether we have looked since so many seconds before now."""
+        return self._clock.monotonic() - self.seen < seconds
+
     def led_steadily_since(self, moment: float) -> bool:
         """Whether some other client held one term for a minute, at any time after `moment`."""
         return self._steady > moment

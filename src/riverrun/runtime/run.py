@@ -46,6 +46,7 @@ class Supervised(Protocol):
     stop_grace: float | None
     cancel_grace: float
     recancel_every: float
+    tells_of_failures: bool
 
 
 class Run:
@@ -171,9 +172,16 @@ class Run:
 
     def _fail(self, error: BaseException) -> None:
         if self.did_start or self.error is not None:
-            logger.error("%s failed", self.name, exc_info=error)
+            level = logging.DEBUG if self._is_told_of() else logging.ERROR
+            logger.log(level, "%s failed", self.name, exc_info=error)
         self.error = self.error or error
         self.scope.cancel(Cause.CRASH)
+
+    def _is_told_of(self) -> bool:
+        """Whether a failure is what ends this run, and an owner says so itself."""
+        owners = (each.owner for each in self.scope.lineage())
+        runs = [owner for owner in owners if isinstance(owner, Run) and owner is not self]
+        return not self.scope.cancelled and any(run.service.tells_of_failures for run in runs)
 
     def _wind_down(self, _: Cause) -> None:
         """Called when the scope is cancelled: the body sees it by itself unless it is starting."""

@@ -35,12 +35,13 @@ piece of code, so nobody can come in between checking and acting.
 import asyncio
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from random import random as _random
 from typing import Any, TypeVar
 
 from riverrun.model.errors import LeadershipLostError, LifecycleError
 from riverrun.runtime.backoff import backoff
+from riverrun.runtime.cancellation import is_being_cancelled
 from riverrun.runtime.clock import Clock
 from riverrun.runtime.run import Run, ServiceState, ServiceStopped, StopFromWithin
 from riverrun.runtime.scope import Cause, Scope, current_scope
@@ -73,6 +74,8 @@ class Service(ABC):
     stop_grace: float | None = None
     cancel_grace: float = 5.0
     recancel_every: float = 1.0
+    tells_of_failures: bool = False
+    """Whether it logs by itself how services within it fail, so that they need not."""
 
     def __init__(self, *, name: str | None = None) -> None:
         self.name = name or type(self).__name__
@@ -278,6 +281,11 @@ class PeriodicService(Service):
         self.__woken = asyncio.Event()
 
     @property
+    def warnings(self) -> Sequence[str]:
+        """What people should know of, though the service does its work; nothing by default."""
+        return ()
+
+    @property
     def stalled(self) -> bool:
         """Whether the round under way takes too long."""
         busy = self.busy_since
@@ -325,8 +333,7 @@ class PeriodicService(Service):
 
     def __is_cancelled(self) -> bool:
         """Whether a `CancelledError` is meant for us; libraries raise stray ones."""
-        task = asyncio.current_task()
-        return self.stopping.is_set() or (task is not None and task.cancelling() > 0)
+        return self.stopping.is_set() or is_being_cancelled()
 
     def __failed(self, error: BaseException) -> float:
         """Log the failure, with its traceback only if it is the first in a row; the pause."""

@@ -10,9 +10,8 @@
 import logging
 from collections import deque
 from collections.abc import Callable
-from datetime import datetime
 
-from riverrun.drivers.operations.leader import ElectedAt
+from riverrun.drivers.operations.leader import elected_at_text
 from riverrun.model.notification import LEADERSHIP, LeadershipMessage
 from riverrun.runtime.clock import Clock
 from riverrun.runtime.notifier import Notifier
@@ -25,6 +24,8 @@ FLAPS = 3
 FLAPPING_SECONDS = 60.0
 NEWS = 1.0
 """Seconds for which it matters that somebody has resigned."""
+ECHO = 10.0
+"""Seconds from the beginning of a resignation of ours within which one of our id is that one."""
 IN_A_ROW = 3
 IN_A_ROW_SECONDS = 60.0
 YOUNG = 10.0
@@ -43,7 +44,7 @@ class Summons:
         self._honoured: deque[float] = deque(maxlen=IN_A_ROW)
         self._resigned: deque[tuple[float, str]] = deque(maxlen=64)
         self._flapped = float("-inf")
-        self._own: deque[str] = deque(maxlen=16)
+        self._resigning = float("-inf")
 
     def listen(
         self, wake: Callable[[], None], on_connected: Callable[[], None] = lambda: None
@@ -75,12 +76,12 @@ class Summons:
         return 0.0 if self.flapping else WOKEN_DELAY
 
     def begin(self, term: LeadershipTerm) -> None:
-        """A term of ours begins: what was asked of an older one is not for it.
-
-        That it was resigned will be no news, unless another process with our id says so of its own.
-        """
+        """A term of ours begins: what was asked of an older one is not for it."""
         self._term, self._request = term, None
-        self._own.append(_text(term.elected_at))
+
+    def resigning(self) -> None:
+        """To hear of it soon is no news; later it is, for then another process has our id."""
+        self._resigning = self._clock.monotonic()
 
     def asks_to_resign(self, term: LeadershipTerm) -> bool:
         """Whether this term is asked to end; asking clears it."""
@@ -118,9 +119,8 @@ class Summons:
         return True
 
     def _is_our_own(self, message: LeadershipMessage) -> bool:
-        if message.leader_id != self._client_id:
-            return False
-        return not message.elected_at or message.elected_at in self._own
+        is_echo = self._clock.monotonic() - self._resigning < ECHO
+        return message.leader_id == self._client_id and is_echo
 
     def _note(self, leader_id: str) -> None:
         now = self._clock.monotonic()
@@ -132,8 +132,4 @@ class Summons:
 def _means(request: LeadershipMessage, term: LeadershipTerm) -> bool:
     if request.leader_id and request.leader_id != term.leader_id:
         return False
-    return not request.elected_at or request.elected_at == _text(term.elected_at)
-
-
-def _text(elected_at: ElectedAt) -> str:
-    return elected_at.isoformat() if isinstance(elected_at, datetime) else str(elected_at)
+    return not request.elected_at or request.elected_at == elected_at_text(term.elected_at)

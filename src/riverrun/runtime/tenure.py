@@ -19,8 +19,12 @@ from riverrun.runtime.upkeep import Upkeep, UpkeepOptions, UpkeepState
 
 logger = logging.getLogger("riverrun.maintenance")
 
-LONGEST_END = 20.0
-"""Seconds for which a service that sets no limit itself may take to end."""
+LONGEST_END = 10.0
+"""Seconds for which a service that sets no limit itself may take to end.
+
+What is cancelled then has eight more. Together that is less than the elector waits (`LONGEST_DRAIN`), so
+that no successor leads while something of this term still works.
+"""
 
 
 @dataclass(frozen=True, slots=True)

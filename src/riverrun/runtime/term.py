@@ -15,8 +15,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from riverrun.drivers.operations.leader import ElectedAt, LeaderRow
+from riverrun.drivers.operations.leader import ElectedAt, LeaderRow, elected_at_text
 from riverrun.model.errors import LeadershipLostError
+from riverrun.model.leadership import LeadershipTermId
 from riverrun.runtime.clock import Clock
 from riverrun.runtime.scope import Cause, Scope
 
@@ -81,6 +82,13 @@ class LeadershipTerm:
         self._on_change = on_change
         self._clock = clock
         self._holds: set[object] = set()
+
+    @property
+    def id(self) -> LeadershipTermId:
+        """What it is called in the database."""
+        return LeadershipTermId(
+            leader_id=self.leader_id, elected_at=elected_at_text(self.elected_at)
+        )
 
     @property
     def over(self) -> bool:

@@ -23,7 +23,7 @@ class TermHandle(DatabaseHandle):
     term: LeadershipTerm
 
     @property
-    def term_or_none(self) -> object | None:
+    def term_or_none(self) -> LeadershipTerm | None:
         return self.term
 
     async def run(self, statement: Statement[T]) -> T:

@@ -76,6 +76,8 @@ class Upkeep(Service):
     and must be quick. `failures` are those of the last term, where this one is to go on from them.
     """
 
+    tells_of_failures = True
+
     def __init__(
         self,
         name: str,
@@ -147,6 +149,7 @@ class Upkeep(Service):
             start = asyncio.ensure_future(self.service.start(self.scope))
         except Exception as error:  # noqa: BLE001 - the factory of a plug-in may raise anything
             return error
+        start.add_done_callback(_looked_at)
         try:
             await asyncio.wait({start}, timeout=self._options.start_timeout)
         finally:
@@ -183,9 +186,10 @@ class Upkeep(Service):
         failures, limit = self.health.failures, self._options.max_attempts
         repeat = self._repeats.note(self.name, str(self.health.error))
         if failures <= limit or is_milestone(failures):
+            of = f" of {limit}" if failures <= limit else ""
             logger.error(
-                "%s could not be started, attempt %d of %d (epoch %d), next in %.1f s: %s%s",
-                self.name, failures, limit, self._epoch, pause, self.health.error, repeat,
+                "%s could not be started, attempt %d%s (epoch %d), next in %.1f s: %s%s",
+                self.name, failures, of, self._epoch, pause, self.health.error, repeat,
                 exc_info=error if repeat.is_new else None,
             )  # fmt: skip
 
@@ -194,6 +198,7 @@ class Upkeep(Service):
         service = self.service
         assert service is not None, "it has just been started"  # noqa: S101
         ended = asyncio.ensure_future(service.wait())
+        ended.add_done_callback(_looked_at)
         stopping = asyncio.ensure_future(self.stopping.wait())
         try:
             while not (ended.done() or stopping.done() or self._hangs(service)):
@@ -265,6 +270,12 @@ class Upkeep(Service):
 
     def _tell(self, sign: LeadershipSign, **more: Any) -> None:
         self._observe(LeadershipMetric(name=sign, service=self.name, **more))
+
+
+def _looked_at(task: "asyncio.Future[Any]") -> None:
+    """Whoever was to look may have been cancelled meanwhile, of which asyncio would complain."""
+    if not task.cancelled():
+        task.exception()
 
 
 def _described(error: BaseException) -> str:

@@ -46,4 +46,5 @@ class PeriodicInserts:
         hooks = self._client.config.extensions().periodic_jobs_start
         if hooks:
             inserting, db = inside.inserting(self._client), inside.handle(self._client)
-            await PeriodicJobEnqueuer(db, self._jobs, inserting, hooks).prepare()
+            with self._jobs.staged():
+                await PeriodicJobEnqueuer(db, self._jobs, inserting, hooks).call_start_hooks()

@@ -244,31 +244,34 @@ class Completer(Service):
             await self._persist([harmless], careful=careful)
 
     async def _write(self, batch: Sequence[Completion], *, careful: bool) -> None:
-        began = time.monotonic()
+        began, tell = time.monotonic(), self._wanted()
         locked: Collection[int] = ()
         if careful:
-            answer, locked = await self._db.transact(self._write_free(batch))
+            answer, locked = await self._db.transact(self._write_free(batch, tell=tell))
         else:
-            answer = await self._db.run(replace(self._statement(batch), timeout=self._patience))
+            statement = self._statement(batch, tell=tell)
+            answer = await self._db.run(replace(statement, timeout=self._patience))
         if not locked:
             usual = 2 * (time.monotonic() - began)
             self._patience = min(max(self._first_try, usual), TIMEOUT)
-        if self._wanted():
+        if tell:
             written = [c for c in batch if c.row.id not in locked]
             await self._tell(written, _stored(batch, answer))
         self._put_aside(batch, locked)
 
-    def _write_free(self, batch: Sequence[Completion]) -> Script[tuple[list[Any], set[int]]]:
+    def _write_free(
+        self, batch: Sequence[Completion], *, tell: bool
+    ) -> Script[tuple[list[Any], set[int]]]:
         """Write those whose rows nobody else has locked; the answer, and the ids of the others."""
         locked: set[int] = yield self._db.operations.jobs.lock([c.row.id for c in batch])
         free = [c for c in batch if c.row.id not in locked]
-        answer: list[Any] = (yield self._statement(free)) if free else []
+        answer: list[Any] = (yield self._statement(free, tell=tell)) if free else []
         return answer, locked
 
-    def _statement(self, batch: Sequence[Completion]) -> Statement[Any]:
+    def _statement(self, batch: Sequence[Completion], *, tell: bool) -> Statement[Any]:
         if batch[0].update is SUCCESS:
             fences = [(c.row.id, c.row.attempt, _attempted_at(c.row)) for c in batch]
-            return self._db.operations.jobs.complete(fences, now=self._db.now)
+            return self._db.operations.jobs.complete(fences, tell=tell, now=self._db.now)
         items = [
             Finish(
                 id=c.row.id,

@@ -38,6 +38,7 @@ from riverrun.worker.attempt import (
     timeout_error,
 )
 from riverrun.worker.context import AtEnd, CancelCause, Job, set_work_context
+from riverrun.worker.deadlines import Deadlines
 from riverrun.worker.overrun import Overrun, StuckJobs
 from riverrun.worker.pipeline import Pipeline, awaited
 from riverrun.worker.registry import Handler, Workers
@@ -80,6 +81,7 @@ class Executor:
         self._enter = enter
         self._db = db
         self._stuck = StuckJobs(options.stuck_threshold, options.stuck_handler)
+        self._deadlines = Deadlines(self._overrun)
         self._pipelines: dict[str, Pipeline] = {}
         for kind in workers.kinds():
             self._pipeline(kind)
@@ -143,10 +145,9 @@ class Executor:
 
     async def _run(self, attempt: Attempt, handler: Handler, job: Job[Any]) -> object:
         """Call the handler. A cancellation for its timeout becomes the error of a timeout here."""
-        timer = None
-        if job.timeout is not None:
-            loop = asyncio.get_running_loop()
-            timer = loop.call_later(job.timeout, self._overrun, attempt, job)
+        seconds = job.timeout
+        if seconds is not None:
+            self._deadlines.add((attempt, job), seconds)
         try:
             if not handler.is_async:
                 return await self._on_thread(attempt, handler, job)
@@ -158,13 +159,14 @@ class Executor:
                 raise timeout_error(job.timeout, error) from cause
             raise
         finally:
-            if timer is not None:
-                timer.cancel()
+            if seconds is not None:
+                self._deadlines.remove((attempt, job), seconds)
             if attempt.overrun is not None:
                 attempt.overrun.end()
                 attempt.overrun = None
 
-    def _overrun(self, attempt: Attempt, job: Job[Any]) -> None:
+    def _overrun(self, late: tuple[Attempt, Job[Any]]) -> None:
+        attempt, job = late
         attempt.overrun = Overrun(attempt, job, self._stuck)
 
     def _let_interrupt(self, attempt: Attempt, *, told: bool) -> None:

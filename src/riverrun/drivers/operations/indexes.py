@@ -16,13 +16,14 @@ class IndexArtifact(msgspec.Struct, frozen=True, kw_only=True):
     """An index that a concurrent rebuild made for itself, and left if it was broken off.
 
     `oid` is the server's number for it. `usable` says that queries use it. `building` says that a build
-    may be under way on its table.
+    may be under way on its table. `size` is in bytes.
     """
 
     oid: int
     name: str
     usable: bool
     building: bool
+    size: int
 
 
 class IndexOperations(OperationGroup):
@@ -51,6 +52,6 @@ class IndexOperations(OperationGroup):
 
 def _read_artifacts(rows: Sequence[Row]) -> list[IndexArtifact]:
     return [
-        IndexArtifact(oid=oid, name=name, usable=usable, building=building)
-        for oid, name, usable, building in rows
+        IndexArtifact(oid=oid, name=name, usable=usable, building=building, size=size)
+        for oid, name, usable, building, size in rows
     ]

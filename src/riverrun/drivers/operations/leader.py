@@ -74,7 +74,7 @@ class LeaderOperations(OperationGroup):
             "resign_leader", bool, timeout=TIMEOUT, leader_id=leader_id, elected_at=elected_at
         )
         if resigned:
-            payload = resigned_payload(leader_id, elected_at)
+            payload = resigned_payload(leader_id)
             yield NotificationOperations(self._dialect).notify(LEADERSHIP, [payload], now=now)
         return resigned
 
@@ -120,10 +120,9 @@ class LeaderOperations(OperationGroup):
         )
 
 
-def resigned_payload(leader_id: str, elected_at: ElectedAt) -> str:
-    """What a leader says when it steps down; `elected_at` tells two clients of one id apart."""
-    at = elected_at_text(elected_at)
-    return json.dumps({"leader_id": leader_id, "action": "resigned", "elected_at": at})
+def resigned_payload(leader_id: str) -> str:
+    """What a leader says when it steps down."""
+    return json.dumps({"leader_id": leader_id, "action": "resigned"})
 
 
 def elected_at_text(elected_at: ElectedAt) -> str:

@@ -11,7 +11,8 @@ select
         from pg_stat_progress_create_index as build
         where build.datname = current_database()
             and coalesce(build.relid = part.indrelid, true)
-    )
+    ),
+    pg_relation_size(artifact.oid)
 from pg_class as origin
 join pg_index as whole
     on whole.indexrelid = origin.oid
