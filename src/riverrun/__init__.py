@@ -70,6 +70,12 @@ from riverrun.model.leadership import (
     LeadershipTermId,
     current_term,
 )
+from riverrun.model.leadership_states import (
+    LeadershipReason,
+    LeadershipState,
+    MaintenanceServiceState,
+    MaintenanceState,
+)
 from riverrun.model.outcome import (
     Cancel,
     Completed,
@@ -141,11 +147,15 @@ __all__ = [
     "Leader",
     "LeadershipLostError",
     "LeadershipMetric",
+    "LeadershipReason",
     "LeadershipSign",
     "LeadershipSnapshot",
+    "LeadershipState",
     "LeadershipTermId",
     "LeadershipTransition",
     "LifecycleError",
+    "MaintenanceServiceState",
+    "MaintenanceState",
     "Metric",
     "MetricEmitHook",
     "MigrationError",

@@ -9,13 +9,16 @@ from typing import Any
 import pytest
 
 from riverrun.model.leadership import LeadershipSign
-from riverrun.runtime.elector import Phase
+from riverrun.model.leadership_states import (
+    LeadershipReason,
+    LeadershipState,
+    MaintenanceServiceState,
+    MaintenanceState,
+)
 from riverrun.runtime.lease import Lease
-from riverrun.runtime.maintainer import MaintenanceState
 from riverrun.runtime.run import Run
 from riverrun.runtime.tenure import Tenure
-from riverrun.runtime.term import Reason
-from riverrun.runtime.upkeep import Upkeep, UpkeepState
+from riverrun.runtime.upkeep import Upkeep
 from tests.simulation.world import World
 from tests.support.seeing import Seen, records
 from tests.support.virtual import virtual
@@ -66,15 +69,15 @@ def break_the_lease(_world: World, _seen: Seen, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(Lease, "renew", renew)
 
 
-PROVOKED: dict[Reason, Provoke] = {
-    Reason.STOP: stop,
-    Reason.REPLACED: lose_row,
-    Reason.TRUST_EXPIRED: cut_off,
-    Reason.LOOP_STALLED: stall,
-    Reason.RESIGN_REQUESTED: ask_to_resign,
-    Reason.INELIGIBLE: make_ineligible,
-    Reason.MAINTENANCE_FAILED: die_often,
-    Reason.ELECTOR_FAILED: break_the_lease,
+PROVOKED: dict[LeadershipReason, Provoke] = {
+    LeadershipReason.STOP: stop,
+    LeadershipReason.REPLACED: lose_row,
+    LeadershipReason.TRUST_EXPIRED: cut_off,
+    LeadershipReason.LOOP_STALLED: stall,
+    LeadershipReason.RESIGN_REQUESTED: ask_to_resign,
+    LeadershipReason.INELIGIBLE: make_ineligible,
+    LeadershipReason.MAINTENANCE_FAILED: die_often,
+    LeadershipReason.ELECTOR_FAILED: break_the_lease,
 }
 
 
@@ -82,7 +85,7 @@ PROVOKED: dict[Reason, Provoke] = {
 @virtual()
 async def test_S_108_each_loss_is_told_once_with_its_reason_and_how_long_the_term_was(
     world: World,
-    reason: Reason,
+    reason: LeadershipReason,
     caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -113,13 +116,13 @@ async def test_S_108_a_term_that_is_yielded_since_its_maintenance_is_degraded_sa
     await world.until(
         lambda: (
             bool(seen.of(LeadershipSign.LOST))
-            and seen.of(LeadershipSign.LOST)[-1].reason == Reason.YIELDED
+            and seen.of(LeadershipSign.LOST)[-1].reason == LeadershipReason.YIELDED
         ),
         within=720,
     )
     reasons = [each.reason for each in seen.snapshot.transitions if not each.is_leader]
-    failed = Reason.MAINTENANCE_FAILED
-    assert reasons == [Reason.RESIGN_REQUESTED, failed, failed, Reason.YIELDED]
+    failed = LeadershipReason.MAINTENANCE_FAILED
+    assert reasons == [LeadershipReason.RESIGN_REQUESTED, failed, failed, LeadershipReason.YIELDED]
 
 
 @virtual()
@@ -127,7 +130,7 @@ async def test_S_108_the_snapshot_shows_what_a_leader_does(world: World) -> None
     seen = await leading(world)
     await world.sleep(7)
     shown = seen.snapshot
-    assert (shown.state, shown.is_leader, shown.epoch) == (Phase.LEADER, True, 1)
+    assert (shown.state, shown.is_leader, shown.epoch) == (LeadershipState.LEADER, True, 1)
     assert shown.maintenance is MaintenanceState.RUNNING
     assert shown.term is not None
     assert shown.term.leader_id == "a"
@@ -138,7 +141,9 @@ async def test_S_108_the_snapshot_shows_what_a_leader_does(world: World) -> None
     assert [service.name for service in shown.services] == [
         *("job_scheduler", "plugin", "periodic_job_enqueuer")
     ]
-    assert {(each.state, each.attempt) for each in shown.services} == {(UpkeepState.RUNNING, 1)}
+    assert {(each.state, each.attempt) for each in shown.services} == {
+        (MaintenanceServiceState.RUNNING, 1)
+    }
     assert shown.services[1].last_pass is not None
     assert (shown.healthy, shown.problems) == (True, ())
 
@@ -157,7 +162,7 @@ async def test_S_108_a_follower_shows_who_leads_and_an_abstaining_one_for_how_lo
     assert leader.elected_at == a.snapshot.term.elected_at
     assert LeadershipSign.ELECTION_DENIED in b.names
     die_often(world, a, None)
-    await world.until(lambda: a.client.elector.phase is Phase.ABSTAINING, within=60)
+    await world.until(lambda: a.client.elector.phase is LeadershipState.ABSTAINING, within=60)
     (told,) = a.of(LeadershipSign.ABSTAINING)
     assert told.duration is not None
     assert a.snapshot.abstaining_for <= told.duration
@@ -308,7 +313,7 @@ async def test_S_111_that_nobody_leads_is_seen_on_every_client(world: World) -> 
     await world.until(lambda: not a.snapshot.healthy and not b.snapshot.healthy, within=75)
     for seen in (a, b):
         assert "nobody leads" in seen.snapshot.problems[0]
-        assert seen.snapshot.state is Phase.ABSTAINING
+        assert seen.snapshot.state is LeadershipState.ABSTAINING
     a.client.elector.may_lead = lambda: True
     await world.until(lambda: a.snapshot.healthy and b.snapshot.healthy, within=12)
 
@@ -337,7 +342,9 @@ async def test_S_112_a_thousand_hand_overs_leave_nothing_behind(
         for _ in range(times):
             (leader,) = world.leaders
             other = clients["b" if leader.name == "a" else "a"].client
-            await world.until(lambda other=other: other.elector.phase is Phase.FOLLOWER, within=8)
+            await world.until(
+                lambda other=other: other.elector.phase is LeadershipState.FOLLOWER, within=8
+            )
             world.request_resign(leader.client_id)
             await world.until(lambda other=other: other.maintains, within=8)
         await world.sleep(60)  # until the time limits of cancelled questions have passed

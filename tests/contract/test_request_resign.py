@@ -11,12 +11,10 @@ from riverrun import Client, LifecycleError, ValidationError, Workers
 from riverrun.client.leadership_snapshot import Leader
 from riverrun.drivers.operations import Operations
 from riverrun.drivers.statement import Database
+from riverrun.model.leadership_states import LeadershipReason, LeadershipState, MaintenanceState
 from riverrun.model.notification import LEADERSHIP
 from riverrun.runtime.clock import SystemClock
-from riverrun.runtime.elector import Phase
-from riverrun.runtime.maintainer import MaintenanceState
 from riverrun.runtime.notifier import Notifier
-from riverrun.runtime.term import Reason
 from tests.contract.conftest import MakeClient
 from tests.support.metrics import Signs
 from tests.support.transactions import transaction
@@ -43,7 +41,7 @@ async def heard(db: Database) -> AsyncIterator["asyncio.Queue[str]"]:
     await notifier.stop()
 
 
-def reasons(client: Client) -> list[Reason]:
+def reasons(client: Client) -> list[LeadershipReason]:
     return [each.reason for each in client.leadership.transitions]
 
 
@@ -58,7 +56,12 @@ async def test_S_036_a_leader_that_is_asked_to_resign_does_and_leads_again_when_
         await signs.of("leadership.gained")
         assert client.leadership.epoch == 2
     assert reasons(client) == [
-        *(Reason.ELECTED, Reason.RESIGN_REQUESTED, Reason.ELECTED, Reason.STOP)
+        *(
+            LeadershipReason.ELECTED,
+            LeadershipReason.RESIGN_REQUESTED,
+            LeadershipReason.ELECTED,
+            LeadershipReason.STOP,
+        )
     ]
 
 
@@ -71,7 +74,7 @@ async def test_S_036_five_requests_in_a_row_end_one_term(
         for _ in range(5):
             await client.request_resign()
         await signs.of("leadership.gained")
-    assert reasons(client).count(Reason.RESIGN_REQUESTED) == 1
+    assert reasons(client).count(LeadershipReason.RESIGN_REQUESTED) == 1
 
 
 async def test_S_036_a_follower_is_not_moved_by_a_request(
@@ -86,7 +89,7 @@ async def test_S_036_a_follower_is_not_moved_by_a_request(
             await leader.request_resign(leader_id=leader.id)
             await signs.of("leadership.gained")
             assert await follower.get_leader() is not None
-        assert reasons(follower) == [Reason.ELECTED, Reason.STOP]
+        assert reasons(follower) == [LeadershipReason.ELECTED, LeadershipReason.STOP]
 
 
 async def test_S_037_a_request_in_a_transaction_is_sent_on_its_commit_and_not_after_a_rollback(
@@ -112,7 +115,7 @@ async def test_S_037_a_leader_acts_on_it_after_the_commit(
             await client.request_resign(tx=tx)
             assert client.leadership.is_leader
         await signs.of("leadership.lost")
-        assert reasons(client)[1] is Reason.RESIGN_REQUESTED
+        assert reasons(client)[1] is LeadershipReason.RESIGN_REQUESTED
 
 
 async def test_S_059_a_request_for_somebody_else_or_another_term_is_not_for_this_leader(
@@ -126,7 +129,7 @@ async def test_S_059_a_request_for_somebody_else_or_another_term_is_not_for_this
         await client.request_resign(leader_id=client.id, elected_at="1999-01-01 00:00:00.000")
         await client.request_resign(leader_id=client.id, elected_at=leader.elected_at)
         await signs.of("leadership.gained")
-    assert reasons(client).count(Reason.RESIGN_REQUESTED) == 1
+    assert reasons(client).count(LeadershipReason.RESIGN_REQUESTED) == 1
 
 
 async def test_S_059_a_target_travels_as_keys_that_other_clients_may_ignore(
@@ -157,7 +160,10 @@ async def test_S_060_a_client_that_is_to_stay_out_never_bids(
     async with client, make_client(hooks=[signs]) as other:
         await signs.of("leadership.gained")
         assert other.leadership.is_leader
-        assert (client.leadership.state, client.leadership.eligible) == (Phase.ABSTAINING, False)
+        assert (client.leadership.state, client.leadership.eligible) == (
+            LeadershipState.ABSTAINING,
+            False,
+        )
         client.leader_eligible = True
         await signs.of("election.denied")
         assert client.leadership.transitions == ()
@@ -175,7 +181,7 @@ async def test_S_060_a_leader_that_is_to_stay_out_steps_down_and_another_leads(
             assert not client.leadership.is_leader
             await signs.of("leadership.gained")
             assert other.leadership.is_leader
-    assert reasons(client) == [Reason.ELECTED, Reason.INELIGIBLE]
+    assert reasons(client) == [LeadershipReason.ELECTED, LeadershipReason.INELIGIBLE]
 
 
 async def test_S_060_staying_out_outlives_a_restart(make_client: MakeClient, signs: Signs) -> None:
@@ -210,7 +216,7 @@ async def test_S_108_the_snapshot_is_there_before_the_start_and_after_the_stop(
 ) -> None:
     client = make_client(hooks=[signs])
     before = client.leadership
-    assert (before.state, before.maintenance) == (Phase.STOPPED, MaintenanceState.OFF)
+    assert (before.state, before.maintenance) == (LeadershipState.STOPPED, MaintenanceState.OFF)
     assert (before.is_leader, before.transitions, before.healthy) == (False, (), True)
     async with client:
         await signs.of("maintainer.start.ok", service="periodic_job_enqueuer")
@@ -218,7 +224,7 @@ async def test_S_108_the_snapshot_is_there_before_the_start_and_after_the_stop(
         assert (during.is_leader, during.maintenance) == (True, MaintenanceState.RUNNING)
         assert (during.client_id, during.eligible) == (client.id, True)
     after = client.leadership
-    assert (after.state, after.is_leader, after.services) == (Phase.STOPPED, False, ())
+    assert (after.state, after.is_leader, after.services) == (LeadershipState.STOPPED, False, ())
     assert [each.is_leader for each in after.transitions] == [True, False]
 
 

@@ -3,7 +3,7 @@
 import asyncio
 
 from riverrun import Workers
-from riverrun.runtime.term import Reason
+from riverrun.model.leadership_states import LeadershipReason
 from tests.contract.conftest import MakeClient
 from tests.support.metrics import Signs
 
@@ -30,4 +30,4 @@ async def test_a_leader_that_stops_ends_its_jobs_before_its_term(
         await started.wait()
         await client.stop(soft=0)
     assert led == [True]
-    assert client.leadership.transitions[-1].reason is Reason.STOP
+    assert client.leadership.transitions[-1].reason is LeadershipReason.STOP

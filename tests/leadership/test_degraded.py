@@ -11,8 +11,7 @@ import pytest
 
 from riverrun import Client, PeriodicJobsStartHook, Workers
 from riverrun.client.worker_half import LAST_MAINTENANCE
-from riverrun.runtime.elector import Phase
-from riverrun.runtime.term import Reason
+from riverrun.model.leadership_states import LeadershipReason, LeadershipState
 from riverrun.runtime.upkeep import UpkeepOptions
 from tests.simulation.client import SimClient
 from tests.simulation.faults import Do
@@ -35,7 +34,7 @@ async def test_S_090_a_hook_that_never_returns_costs_three_attempts_and_the_term
     await a.start()
     await world.until(lambda: a.leads, within=1)
     await world.until(lambda: not a.leads, within=3 * 10 + 3.4)
-    assert a.terms[0].reason is Reason.MAINTENANCE_FAILED
+    assert a.terms[0].reason is LeadershipReason.MAINTENANCE_FAILED
     pauses = [later - sooner for sooner, later in pairwise(a.hook.calls)]
     assert pauses == pytest.approx([11, 12], abs=0.3)
 
@@ -93,7 +92,7 @@ async def test_S_091_no_more_than_eight_are_left_behind_and_then_it_makes_no_bid
         await world.until(lambda: not a.elector.may_lead(), within=590)
         await world.sleep(1)
         assert not a.leads
-        assert a.elector.phase is Phase.ABSTAINING
+        assert a.elector.phase is LeadershipState.ABSTAINING
         full, calls = world.now, len(a.hook.calls)
         await world.sleep(100)
         assert asked.times("elect_leader", since=full) == []
@@ -132,7 +131,7 @@ async def _during_a_drain(world: World, a: SimClient) -> None:
     a.plugin.end = 15.0
     await a.start()
     await world.until(lambda: a.maintains, within=2)
-    a.elector.resign(a.terms[0], Reason.RESIGN_REQUESTED)
+    a.elector.resign(a.terms[0], LeadershipReason.RESIGN_REQUESTED)
     await world.sleep(5)
 
 
@@ -141,14 +140,14 @@ async def _during_an_abstention(world: World, a: SimClient) -> None:
     await a.start()
     await world.until(lambda: bool(a.terms) and not a.leads, within=5)
     await world.sleep(2)
-    assert a.elector.phase is Phase.ABSTAINING
+    assert a.elector.phase is LeadershipState.ABSTAINING
 
 
 async def _during_a_resignation(world: World, a: SimClient) -> None:
     await a.start()
     await world.until(lambda: a.maintains, within=2)
     world.faults.add("resign_leader", Do.HANG, times=None)
-    a.elector.resign(a.terms[0], Reason.RESIGN_REQUESTED)
+    a.elector.resign(a.terms[0], LeadershipReason.RESIGN_REQUESTED)
     await world.sleep(1.5)
 
 

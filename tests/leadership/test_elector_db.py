@@ -10,9 +10,8 @@ from riverrun.drivers.operations import Operations
 from riverrun.drivers.operations.leader import LeaderRow
 from riverrun.drivers.statement import Database
 from riverrun.drivers.url import open_database
+from riverrun.model.leadership_states import LeadershipReason, LeadershipState
 from riverrun.model.notification import CONTROL, LEADERSHIP
-from riverrun.runtime.elector import Phase
-from riverrun.runtime.term import Reason
 from tests.support.electing import DEAF, electing, hearing, in_order, leader, write
 from tests.support.interposed import InterposedDatabase
 from tests.support.operations import later, notifications_of
@@ -31,8 +30,8 @@ async def test_S_024_who_is_alone_leads_until_it_stops_and_says_so(
             row = await leader(db)
             assert row is not None
             assert (row.leader_id, row.elected_at) == ("a", term.elected_at)
-        assert await a.loses() is Reason.STOP
-        assert a.elector.phase is Phase.STOPPED
+        assert await a.loses() is LeadershipReason.STOP
+        assert a.elector.phase is LeadershipState.STOPPED
     assert await leader(db) is None
     ((topic, payload),) = messages
     message = json.loads(payload)
@@ -45,7 +44,7 @@ async def test_S_025_the_second_leads_once_the_first_has_stopped(db: Database) -
         await second.shows("election.denied")
         assert second.events.empty()
         await first.elector.stop()
-        assert await first.loses() is Reason.STOP
+        assert await first.loses() is LeadershipReason.STOP
         term = await second.gains()
         row = await leader(db)
         assert row is not None
@@ -105,7 +104,7 @@ async def test_S_028_a_newer_term_of_the_same_id_ends_the_older_and_is_left_alon
         await a.gains()
         await write(db, "update /*schema*/river_leader set elected_at = '2030-01-01 00:00:00.123'")
         newer = await leader(db)
-        assert await a.loses() is Reason.REPLACED
+        assert await a.loses() is LeadershipReason.REPLACED
 
         async def after(name: str) -> None:
             looks.put_nowait(name)
@@ -183,7 +182,7 @@ async def test_S_037_a_request_acts_once_it_is_committed_and_never_after_a_rollb
         async with transaction(database_url) as tx:
             await db.adopt(tx).run(notify(LEADERSHIP, [REQUEST]))
             assert a.elector.is_leader
-        assert await a.loses() is Reason.RESIGN_REQUESTED
+        assert await a.loses() is LeadershipReason.RESIGN_REQUESTED
         await a.gains()
 
 

@@ -19,7 +19,7 @@ from riverrun.drivers.sqlite_library import StandardLibrary
 from riverrun.drivers.statement import Database, Statement, drive, nothing
 from riverrun.drivers.url import open_database
 from riverrun.model.errors import ConfigurationError, OutcomeUnknownError
-from riverrun.runtime.term import Reason
+from riverrun.model.leadership_states import LeadershipReason
 from tests.support.electing import DEAF, electing, hearing, leader
 from tests.support.interposed import InterposedDatabase
 from tests.support.operations import select
@@ -76,7 +76,7 @@ async def test_S_047_of_two_processes_with_one_id_one_leads_and_wakes_the_other(
                 await b.shows("election.denied")
                 term = await a.gains()
                 await a.elector.stop()
-                assert await a.loses() is Reason.STOP
+                assert await a.loses() is LeadershipReason.STOP
                 assert (await b.gains()).elected_at != term.elected_at
     await theirs.close()
 

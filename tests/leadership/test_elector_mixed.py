@@ -7,8 +7,8 @@ import pytest
 
 from riverrun.drivers.operations import Operations
 from riverrun.drivers.statement import Database
+from riverrun.model.leadership_states import LeadershipReason
 from riverrun.model.notification import LEADERSHIP
-from riverrun.runtime.term import Reason
 from tests.simulation.world import World
 from tests.support.electing import DEAF, FAST, electing, hearing, leader, write
 from tests.support.operations import notifications_of, select
@@ -114,7 +114,7 @@ async def test_S_057_a_term_of_go_holds_until_it_has_expired_and_is_resigned_as_
                 LEADERSHIP, ['{"action":"request_resign","leader_id":""}']
             )
         )
-        assert await python.loses() is Reason.RESIGN_REQUESTED
+        assert await python.loses() is LeadershipReason.RESIGN_REQUESTED
 
 
 async def test_S_057_an_expired_row_of_go_is_taken_over(db: Database) -> None:

@@ -11,9 +11,9 @@ import pytest
 
 from riverrun.drivers.statement import Database
 from riverrun.model.errors import DatabaseUnavailableError
+from riverrun.model.leadership_states import LeadershipReason
 from riverrun.runtime.clock import SystemClock
 from riverrun.runtime.lease import ElectorOptions, Lease
-from riverrun.runtime.term import Reason
 from tests.support.databases import opened
 from tests.support.electing import BRIEF, FAST, electing, leader
 from tests.support.maintenance import until
@@ -38,7 +38,7 @@ async def test_S_039_who_is_cut_off_says_so_before_the_next_leads(
             overlaps: list[bool] = []
             b.elector.subscribe(lambda _event: overlaps.append(older.is_trusted()))
             proxy.freeze()
-            assert await a.loses() is Reason.TRUST_EXPIRED
+            assert await a.loses() is LeadershipReason.TRUST_EXPIRED
             newer = await b.gains()
             assert overlaps == [False]
             proxy.thaw()
@@ -76,7 +76,7 @@ async def test_S_041_while_every_question_hangs_the_trust_ends_and_later_it_lead
     ):
         term = await a.gains()
         proxy.freeze()
-        assert await a.loses() is Reason.TRUST_EXPIRED
+        assert await a.loses() is LeadershipReason.TRUST_EXPIRED
         assert not term.is_trusted()
         proxy.silence()
         proxy.thaw()

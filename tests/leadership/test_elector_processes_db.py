@@ -10,9 +10,10 @@ import pytest
 from riverrun.drivers.operations import Operations
 from riverrun.drivers.statement import Database, Script
 from riverrun.model.errors import DatabaseError, LeadershipLostError
+from riverrun.model.leadership_states import LeadershipReason
 from riverrun.runtime.clock import SystemClock
 from riverrun.runtime.lease import ElectorOptions
-from riverrun.runtime.term import LeadershipTerm, Reason
+from riverrun.runtime.term import LeadershipTerm
 from riverrun.runtime.term_handle import TermHandle
 from tests.support.databases import opened
 from tests.support.electing import FAST, electing, leader
@@ -107,7 +108,7 @@ async def test_S_052_after_a_crash_of_the_server_a_paused_leader_is_fenced(
                 with pytest.raises(LeadershipLostError):
                     await once_it_answers(db, term)
                 await once_it_answers(theirs, successor)
-                assert await a.loses() is Reason.REPLACED
+                assert await a.loses() is LeadershipReason.REPLACED
             assert len(await ids(theirs)) == 1
 
 
@@ -118,7 +119,7 @@ async def test_S_052_after_a_crash_of_the_server_a_leader_asks_again_at_once(
     async with opened(server.url) as db, electing(db, "a", FAST) as a:
         await a.gains()
         async with crashed(server):
-            assert await a.loses() is Reason.REPLACED
+            assert await a.loses() is LeadershipReason.REPLACED
             await a.gains()
 
 

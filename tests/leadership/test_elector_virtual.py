@@ -5,8 +5,7 @@ from itertools import pairwise
 
 import pytest
 
-from riverrun.runtime.elector import Phase
-from riverrun.runtime.term import Reason
+from riverrun.model.leadership_states import LeadershipReason, LeadershipState
 from tests.simulation.faults import Do
 from tests.simulation.world import World
 from tests.support.recording import led_by
@@ -27,7 +26,7 @@ async def test_S_030_a_leader_that_cannot_renew_steps_down_when_its_trust_ends(
     await world.until(lambda: not a.leads, within=15)
     assert a.clock.monotonic() == pytest.approx(term.trusted_until, abs=0.001)
     await world.sleep(2)
-    assert recording.events[1][1].reason is Reason.TRUST_EXPIRED
+    assert recording.events[1][1].reason is LeadershipReason.TRUST_EXPIRED
     changes = [change.what for change in world.server.log if change.term[1] == term.elected_at]
     assert changes[-1] == "resigned"
 
@@ -158,7 +157,7 @@ async def test_S_041_a_renewal_that_hangs_and_ignores_its_cancellation_holds_up_
     await world.until(lambda: not a.leads, within=15)
     assert a.clock.monotonic() == pytest.approx(term.trusted_until, abs=0.001)
     await world.until(lambda: a.leads, within=6.5)
-    assert recording.events[1][1].reason is Reason.TRUST_EXPIRED
+    assert recording.events[1][1].reason is LeadershipReason.TRUST_EXPIRED
     world.faults.clear()
     await world.sleep(30)
     assert a.leads
@@ -175,7 +174,7 @@ async def test_S_041_whatever_hangs_the_trust_ends_by_a_timer_of_its_own(
     await led_by(world, a)
     monkeypatch.setattr(a.elector, "_renew", hang)
     await world.until(lambda: len(a.events) == 2, within=15)
-    assert a.events[1].reason is Reason.TRUST_EXPIRED
+    assert a.events[1].reason is LeadershipReason.TRUST_EXPIRED
 
 
 @virtual(seeds=3)
@@ -218,7 +217,7 @@ async def test_S_044_what_waited_for_a_blocked_loop_finds_the_term_over(world: W
     began = world.now
     await world.sleep(25)
     event = recording.events[1][1]
-    assert event.reason is Reason.LOOP_STALLED
+    assert event.reason is LeadershipReason.LOOP_STALLED
     lost = recording.lost()[0]
     assert not [at for at, _, _ in recording.asked if began < at < lost]
 
@@ -234,7 +233,7 @@ async def test_S_048_a_cancellation_that_nobody_asked_for_is_an_error_like_any_o
         world.faults.add(name, Do.CANCELLED, times=1)
         await world.sleep(12)
     assert len(a.events) == 1
-    assert b.elector.phase is Phase.FOLLOWER
+    assert b.elector.phase is LeadershipState.FOLLOWER
     await a.stop()
     await world.until(lambda: b.leads, within=7)
 
@@ -251,7 +250,7 @@ async def test_S_049_without_notifications_it_leads_and_hears_once_it_can(world:
     await world.sleep(9)
     world.request_resign()
     await world.until(lambda: len(a.events) == 2, within=1)
-    assert a.events[1].reason is Reason.RESIGN_REQUESTED
+    assert a.events[1].reason is LeadershipReason.RESIGN_REQUESTED
 
 
 @pytest.mark.parametrize("notifier", [True, False])

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from riverrun.runtime.term import Reason
+from riverrun.model.leadership_states import LeadershipReason
 from tests.simulation.server import Session
 from tests.simulation.world import World
 from tests.support.virtual import virtual
@@ -60,7 +60,7 @@ async def hand_over(world: World, times: int) -> None:
         await world.until(lambda: any(each.maintains for each in world.clients.values()), within=7)
         leader = next(each for each in world.clients.values() if each.maintains)
         assert leader.elector.term is not None
-        leader.elector.resign(leader.elector.term, Reason.RESIGN_REQUESTED, abstain=0.3)
+        leader.elector.resign(leader.elector.term, LeadershipReason.RESIGN_REQUESTED, abstain=0.3)
 
 
 async def measured(world: World, logged: Counted) -> Counter[str]:

@@ -6,12 +6,13 @@ import pytest
 
 from riverrun.drivers.statement import Database, Statement, nothing
 from riverrun.maintenance.periodic_job_enqueuer import PeriodicJobEnqueuer
+from riverrun.model.leadership_states import LeadershipReason
 from riverrun.runtime.clock import SystemClock
 from riverrun.runtime.maintainer import Maintainer
 from riverrun.runtime.scope import Cause
 from riverrun.runtime.service import PeriodicService
 from riverrun.runtime.tenure import MaintenanceService
-from riverrun.runtime.term import LeadershipTerm, Reason
+from riverrun.runtime.term import LeadershipTerm
 from riverrun.runtime.term_handle import TermHandle
 from riverrun.runtime.upkeep import UpkeepOptions
 from tests.simulation.faults import Do
@@ -52,7 +53,7 @@ async def test_S_073_a_service_is_tried_three_times_and_then_the_term_is_handed_
     tries = [f"attempt {number} of 3 (epoch 1)" for number in (1, 2, 3)]
     assert [text for text in tries for error in errors if text in error.getMessage()] == tries
     assert "plugin could not be started in 3 attempts" in caplog.text
-    assert a.terms[0].reason is Reason.MAINTENANCE_FAILED
+    assert a.terms[0].reason is LeadershipReason.MAINTENANCE_FAILED
     await world.until(lambda: world.server.log[-1].what == "resigned", within=1)
 
 
@@ -179,7 +180,10 @@ async def test_S_079_a_term_that_is_lost_between_two_attempts_is_over_at_once(
         assert await world.until(lambda: stage.is_off, within=0.01) < 0.001
         await world.sleep(60)
         assert len(role.tries) == 2
-        assert [event.reason for event in stage.elector.told] == [Reason.ELECTED, Reason.REPLACED]
+        assert [event.reason for event in stage.elector.told] == [
+            LeadershipReason.ELECTED,
+            LeadershipReason.REPLACED,
+        ]
         assert stage.elector.abstains_for <= 0
     assert {record.levelname for record in caplog.records[before:]} <= {"INFO", "DEBUG"}
 
@@ -221,7 +225,7 @@ async def test_S_081_exhaustion_of_an_older_term_does_not_touch_the_newer(world:
             return len(role.tries) == 3
 
         await world.until(regained, within=5)
-        assert not stage.elector.resign(old, Reason.MAINTENANCE_FAILED, abstain=7.0)
+        assert not stage.elector.resign(old, LeadershipReason.MAINTENANCE_FAILED, abstain=7.0)
         await world.until(lambda: stage.runs, within=0.1)
         await world.sleep(60)
         assert stage.runs
@@ -251,7 +255,7 @@ async def test_S_082_handing_over_works_on_both_databases(db: Database) -> None:
         maintainer = Maintainer(first.elector, [role.service], SystemClock(), options=options)
         await maintainer.start()
         await first.gains()
-        assert await first.loses() is Reason.MAINTENANCE_FAILED
+        assert await first.loses() is LeadershipReason.MAINTENANCE_FAILED
         await other.gains()
         await maintainer.stop()
     assert len(role.tries) == 1
@@ -275,7 +279,7 @@ async def test_S_083_who_cannot_resign_as_the_database_is_away_does_not_lead_on(
     await world.until(lambda: len(role.tries) == 2, within=5)
     world.partition("a")
     await world.until(lambda: not a.leads, within=4)
-    assert a.terms[0].reason is Reason.MAINTENANCE_FAILED
+    assert a.terms[0].reason is LeadershipReason.MAINTENANCE_FAILED
     (lost,) = recording.lost()
     await world.sleep(lost + 15 - world.now)
     assert recording.times("reelect_leader", since=lost) == []

@@ -7,9 +7,10 @@ import warnings
 import pytest
 
 from riverrun.model.errors import ConfigurationError
+from riverrun.model.leadership_states import LeadershipReason
 from riverrun.runtime.clock import ManualClock
 from riverrun.runtime.lease import ElectorOptions
-from riverrun.runtime.term import LeadershipTerm, Reason
+from riverrun.runtime.term import LeadershipTerm
 from tests.simulation.faults import Do
 from tests.simulation.world import World
 from tests.support.recording import led_by, record
@@ -80,7 +81,7 @@ async def test_abstaining_begins_when_the_row_is_given_up_not_when_the_work_begi
     a = world.client("a")
     recording = await led_by(world, a)
     a.plugin.end = 9.0
-    assert a.elector.resign(a.terms[0], Reason.MAINTENANCE_FAILED, abstain=7)
+    assert a.elector.resign(a.terms[0], LeadershipReason.MAINTENANCE_FAILED, abstain=7)
     await world.until(lambda: world.server.leader is None, within=10)
     given_up = world.now
     await world.sleep(6.5)
@@ -94,7 +95,7 @@ async def test_no_bid_is_made_before_all_work_of_the_last_term_has_ended(world: 
     a = world.client("a", services=[])
     recording = await led_by(world, a)
     let_go = a.terms[0].hold(a)
-    a.elector.resign(a.terms[0], Reason.YIELDED)
+    a.elector.resign(a.terms[0], LeadershipReason.YIELDED)
     await world.until(lambda: world.server.leader is None, within=20.5)
     await world.sleep(60)
     assert recording.times("elect_leader", since=1) == []
@@ -111,7 +112,7 @@ async def test_work_that_does_not_end_does_not_keep_the_row_longer_than_the_drai
     a.terms[0].hold(a)
     await b.start()
     await world.sleep(1)
-    a.elector.resign(a.terms[0], Reason.YIELDED)
+    a.elector.resign(a.terms[0], LeadershipReason.YIELDED)
     took = await world.until(lambda: b.leads, within=20.5)
     assert took >= 20
 
@@ -176,14 +177,14 @@ async def test_a_stop_while_it_rests_abstains_or_drains_ends_in_time(world: Worl
     await b.stop()
     assert world.now - began < 0.2
     a.plugin.end = 4.0
-    a.elector.resign(a.terms[0], Reason.MAINTENANCE_FAILED, abstain=7)
+    a.elector.resign(a.terms[0], LeadershipReason.MAINTENANCE_FAILED, abstain=7)
     await world.sleep(1)
     await a.stop()
     assert 3 <= world.now - began < 4.5
     await a.start()
     await world.until(lambda: a.leads, within=1)
     a.plugin.end = 0.0
-    a.elector.resign(a.terms[1], Reason.MAINTENANCE_FAILED, abstain=7)
+    a.elector.resign(a.terms[1], LeadershipReason.MAINTENANCE_FAILED, abstain=7)
     await world.sleep(2)
     began = world.now
     await a.stop()
@@ -241,6 +242,6 @@ async def test_the_elector_outlives_an_error_that_nobody_foresaw(world: World) -
 
     a.summons.asks_to_resign = fail  # type: ignore[method-assign]
     await world.until(lambda: not a.leads, within=6)
-    assert recording.events[-1][1].reason is Reason.ELECTOR_FAILED
+    assert recording.events[-1][1].reason is LeadershipReason.ELECTOR_FAILED
     del a.summons.asks_to_resign
     await world.until(lambda: a.leads, within=3)

@@ -15,6 +15,7 @@ from riverrun.drivers.operations import Operations
 from riverrun.drivers.statement import Database
 from riverrun.drivers.url import open_database
 from riverrun.model.errors import ConfigurationError
+from riverrun.model.leadership_states import LeadershipReason
 from riverrun.model.periodic import PeriodicJob
 from riverrun.model.retry import DefaultRetryPolicy
 from riverrun.model.schedule import every, never
@@ -23,7 +24,6 @@ from riverrun.runtime.handle import DatabaseHandle
 from riverrun.runtime.scope import Cause, Scope
 from riverrun.runtime.service import PeriodicService, ServiceState, ServiceStopped
 from riverrun.runtime.tenure import MaintenanceService
-from riverrun.runtime.term import Reason
 from riverrun.worker.kind_policy import WorkersKindPolicy
 from riverrun.worker.registry import Workers
 from tests.contract.services import job_cleaner, job_scheduler, queue_cleaner, reindexer
@@ -303,7 +303,7 @@ async def test_S_069_a_service_that_dies_five_times_in_ten_minutes_costs_the_ter
             rescuer.running[0].die.set()
             await world.until(lambda: not stage.runs, within=1)
         await world.until(lambda: stage.is_off, within=1)
-        assert stage.elector.told[-1].reason is Reason.MAINTENANCE_FAILED
+        assert stage.elector.told[-1].reason is LeadershipReason.MAINTENANCE_FAILED
         assert 7.0 <= stage.elector.abstains_for <= 7.7
     assert all(later - sooner < 20 for sooner, later in pairwise(rescuer.times))
 
@@ -333,7 +333,7 @@ async def test_S_070_a_service_that_hangs_again_and_again_costs_the_term(world: 
     world.faults.add("plugin", Do.HANG, client="a", times=None)
     await b.start()
     await world.until(lambda: not a.leads, within=600)
-    assert a.terms[0].reason is Reason.MAINTENANCE_FAILED
+    assert a.terms[0].reason is LeadershipReason.MAINTENANCE_FAILED
     await world.until(lambda: b.maintains, within=7)
 
 

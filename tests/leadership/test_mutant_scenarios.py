@@ -12,10 +12,10 @@ from riverrun.drivers.operations import Operations
 from riverrun.drivers.statement import Database
 from riverrun.maintenance.job_rescuer import JobRescuer
 from riverrun.model.errors import LeadershipLostError
+from riverrun.model.leadership_states import LeadershipReason
 from riverrun.model.retry import DefaultRetryPolicy
 from riverrun.runtime.clock import ManualClock, SystemClock
 from riverrun.runtime.handle import DatabaseHandle
-from riverrun.runtime.term import Reason
 from riverrun.runtime.term_handle import TermHandle
 from riverrun.worker.kind_policy import WorkersKindPolicy
 from riverrun.worker.registry import Workers
@@ -136,7 +136,7 @@ async def test_S_090_a_service_that_never_gets_ready_costs_its_attempts_and_the_
         stage.elector.gain()
         took = await world.until(lambda: stage.elector.term is None, within=3 * 30 + 3.4)
         assert took > 3 * 30 + 2.6
-        assert stage.elector.told[-1].reason is Reason.MAINTENANCE_FAILED
+        assert stage.elector.told[-1].reason is LeadershipReason.MAINTENANCE_FAILED
     assert [at - role.times[0] for at in role.times] == pytest.approx([0, 31, 63], abs=0.4)
 
 
@@ -168,4 +168,4 @@ async def test_S_110_a_later_attempt_that_a_loss_has_ended_is_no_error(
         stage.elector.lose()
         await world.until(lambda: stage.is_off, within=0.1)
     assert [each.getMessage() for each in caplog.records if each.levelno >= logging.ERROR] == []
-    assert stage.elector.told[-1].reason is Reason.REPLACED
+    assert stage.elector.told[-1].reason is LeadershipReason.REPLACED

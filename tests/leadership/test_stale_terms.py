@@ -7,12 +7,12 @@ import logging
 import pytest
 
 from riverrun.drivers.url import open_database
+from riverrun.model.leadership_states import LeadershipReason
 from riverrun.runtime.clock import ManualClock, SystemClock
 from riverrun.runtime.groups import running
 from riverrun.runtime.scope import Cause
 from riverrun.runtime.service import Service
 from riverrun.runtime.tenure import MaintenanceService
-from riverrun.runtime.term import Reason
 from tests.maintenance.test_reindexer import (
     LOCK,
     Rounds,
@@ -236,7 +236,9 @@ async def test_S_094_terms_that_end_as_they_begin_leave_nothing(
         for number in range(1000):
             stage.elector.gain()
             await world.sleep(world.random.uniform(0, 0.001))
-            stage.elector.lose(world.random.choice([Reason.REPLACED, Reason.TRUST_EXPIRED]))
+            stage.elector.lose(
+                world.random.choice([LeadershipReason.REPLACED, LeadershipReason.TRUST_EXPIRED])
+            )
             if number == 10:
                 alive = len(asyncio.all_tasks())
         await world.until(lambda: stage.is_off, within=1)

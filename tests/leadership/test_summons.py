@@ -5,8 +5,8 @@ from itertools import pairwise
 
 import pytest
 
+from riverrun.model.leadership_states import LeadershipReason
 from riverrun.model.notification import CONTROL
-from riverrun.runtime.term import Reason
 from tests.simulation.client import SimClient
 from tests.simulation.faults import Do
 from tests.simulation.world import World
@@ -72,7 +72,7 @@ async def test_S_034_to_hear_of_its_own_resignation_moves_nobody(world: World) -
     recording = await led_by(world, b)
     resigned = world.now
     assert b.elector.term is not None
-    b.elector.resign(b.elector.term, Reason.YIELDED, abstain=60)
+    b.elector.resign(b.elector.term, LeadershipReason.YIELDED, abstain=60)
     await world.sleep(4)
     assert len(recording.times(*LOOKS, since=resigned)) == 1
     await world.sleep(8)
@@ -103,7 +103,7 @@ async def test_S_035_a_subscriber_that_is_slow_holds_up_nobody_and_hears_all_in_
         return lambda event: order.append((name, event.is_leader, event.term.epoch))
 
     a.elector.subscribe(hear("first"))
-    undo = a.elector.subscribe(lambda event: a.elector.resign(event.term, Reason.YIELDED))
+    undo = a.elector.subscribe(lambda event: a.elector.resign(event.term, LeadershipReason.YIELDED))
     a.elector.subscribe(hear("last"))
     await a.start()
     await world.until(lambda: len(order) >= 8, within=20)
@@ -127,8 +127,8 @@ async def test_S_036_one_resignation_for_each_burst_of_requests_and_then_it_lead
         assert len(recording.lost()) == burst
         assert a.leads
     assert {event.reason for _, event in recording.events} == {
-        Reason.ELECTED,
-        Reason.RESIGN_REQUESTED,
+        LeadershipReason.ELECTED,
+        LeadershipReason.RESIGN_REQUESTED,
     }
 
 
@@ -161,9 +161,13 @@ async def test_S_036_a_request_to_a_term_that_ends_anyway_is_not_for_the_next(
     world.faults.add("reelect_leader", Do.DELAY, seconds=2)
     await world.until(lambda: bool(recording.times("reelect_leader")), within=6)
     a.summons.hear('{"action": "request_resign", "leader_id": ""}')
-    a.elector.resign(a.terms[0], Reason.YIELDED)
+    a.elector.resign(a.terms[0], LeadershipReason.YIELDED)
     await world.sleep(30)
-    assert [event.reason for event in a.events] == [Reason.ELECTED, Reason.YIELDED, Reason.ELECTED]
+    assert [event.reason for event in a.events] == [
+        LeadershipReason.ELECTED,
+        LeadershipReason.YIELDED,
+        LeadershipReason.ELECTED,
+    ]
 
 
 @virtual(seeds=5)
@@ -242,7 +246,7 @@ async def test_S_060_who_is_made_ineligible_steps_down_when_its_work_has_ended(
     a.plugin.end = 8.0
     a.elector.eligible = False
     assert not a.leads
-    assert recording.events[-1][1].reason is Reason.INELIGIBLE
+    assert recording.events[-1][1].reason is LeadershipReason.INELIGIBLE
     began = world.now
     await world.until(lambda: world.server.leader is None, within=9)
     assert world.now - began >= 8

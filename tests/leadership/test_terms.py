@@ -3,8 +3,9 @@
 import pytest
 
 from riverrun.model.errors import LeadershipLostError, StatementTimeoutError
+from riverrun.model.leadership_states import LeadershipReason
 from riverrun.runtime.elector import LeadershipEvent
-from riverrun.runtime.term import LeadershipTerm, Reason
+from riverrun.runtime.term import LeadershipTerm
 from tests.simulation.world import World
 from tests.support.virtual import virtual
 
@@ -39,4 +40,4 @@ async def test_a_request_that_comes_before_the_leader_waits_for_one_is_not_lost(
     a.elector.subscribe(ask)
     await a.start()
     await world.until(lambda: len(a.events) == 2, within=1)
-    assert a.events[1].reason is Reason.RESIGN_REQUESTED
+    assert a.events[1].reason is LeadershipReason.RESIGN_REQUESTED

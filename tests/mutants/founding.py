@@ -80,8 +80,8 @@ FOUNDING = (
         changes=(
             Change(
                 UPKEEP,
-                "health.state, health.failures, health.error = UpkeepState.RUNNING, 0, None",
-                "health.state, health.error = UpkeepState.RUNNING, None",
+                "health.state, health.failures, health.error = MaintenanceServiceState.RUNNING, 0, None",
+                "health.state, health.error = MaintenanceServiceState.RUNNING, None",
             ),
         ),
         killer="tests/leadership/test_mutant_scenarios.py::"
@@ -200,8 +200,8 @@ FOUNDING = (
         changes=(
             Change(
                 "runtime/term.py",
-                "Cause.STOP if reason is Reason.STOP else Cause.LEADERSHIP_LOST",
-                "Cause.STOP if reason is Reason.STOP else Cause.CANCELLED",
+                "Cause.STOP if reason is LeadershipReason.STOP else Cause.LEADERSHIP_LOST",
+                "Cause.STOP if reason is LeadershipReason.STOP else Cause.CANCELLED",
             ),
             Change(
                 "maintenance/reindexer.py",

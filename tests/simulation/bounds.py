@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
-from riverrun.runtime.maintainer import MaintenanceState
+from riverrun.model.leadership_states import MaintenanceState
 from riverrun.runtime.service import ServiceState
 from tests.simulation.client import SimClient
 from tests.simulation.clocks import sleep

@@ -16,12 +16,13 @@ from weakref import WeakKeyDictionary
 from riverrun.drivers.operations import Operations
 from riverrun.maintenance.job_scheduler import JobScheduler
 from riverrun.maintenance.periodic_job_enqueuer import PeriodicJobEnqueuer
+from riverrun.model.leadership_states import MaintenanceState
 from riverrun.model.periodic import PeriodicJob
 from riverrun.model.periodic_jobs import PeriodicJobs
 from riverrun.model.schedule import every
 from riverrun.runtime.elector import Elector
 from riverrun.runtime.groups import start_all
-from riverrun.runtime.maintainer import Maintainer, MaintenanceState
+from riverrun.runtime.maintainer import Maintainer
 from riverrun.runtime.notifier import Notifier
 from riverrun.runtime.observing import Observe, unobserved
 from riverrun.runtime.service import Service

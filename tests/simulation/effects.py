@@ -4,9 +4,10 @@ import json
 from datetime import datetime
 from itertools import pairwise
 
+from riverrun.model.leadership_states import LeadershipReason
 from riverrun.model.notification import LEADERSHIP
 from riverrun.runtime.scope import Scope, current_scope
-from riverrun.runtime.term import LeadershipTerm, Reason
+from riverrun.runtime.term import LeadershipTerm
 from tests.simulation.client import SimClient
 from tests.simulation.looking import Fail, Watched
 from tests.simulation.rows import Change, Job, Session, Term
@@ -48,7 +49,10 @@ class Effects:
         """Nobody who can reach the database loses the trust in a term by waiting too long."""
         trouble = max(self._trouble.get(client.name, float("-inf")), client.thawed)
         is_calm = self._world.is_left_alone and self._world.loop.time() - trouble > CALM
-        if term.reason in (Reason.TRUST_EXPIRED, Reason.LOOP_STALLED) and is_calm:
+        if (
+            term.reason in (LeadershipReason.TRUST_EXPIRED, LeadershipReason.LOOP_STALLED)
+            and is_calm
+        ):
             self._fail("I-3", f"{term} was not renewed in time, although nothing was wrong")
 
     # What is asked.
@@ -137,7 +141,7 @@ class Effects:
         """Who has given up a term for having failed in it lets others try first."""
         owned = [epoch for owner, epoch in client.epochs if owner == change.owner]
         last = client.terms[-1] if owned else None
-        if last is None or last.reason is not Reason.MAINTENANCE_FAILED:
+        if last is None or last.reason is not LeadershipReason.MAINTENANCE_FAILED:
             return
         if change.at - client.ended[last] < ABSTENTION and not client.maintainer.left_behind:
             self._fail("L-9", f"{client.name} bids again right after {last}")

@@ -7,12 +7,13 @@ of a run is noted when its scope is cancelled, and looked at when it has stopped
 import functools
 from dataclasses import dataclass
 
+from riverrun.model.leadership_states import LeadershipReason, MaintenanceServiceState
 from riverrun.runtime.run import Run, Supervised, run_of
 from riverrun.runtime.scope import Cause
 from riverrun.runtime.service import Service, ServiceState
 from riverrun.runtime.tenure import Tenure
-from riverrun.runtime.term import LeadershipTerm, Reason
-from riverrun.runtime.upkeep import Upkeep, UpkeepState
+from riverrun.runtime.term import LeadershipTerm
+from riverrun.runtime.upkeep import Upkeep
 from tests.simulation.client import SimClient
 from tests.simulation.hostile import HostileBaseError, HostileError
 from tests.simulation.looking import Fail, Lasting, Watched
@@ -78,7 +79,7 @@ class Services:
     def ended(self, client: SimClient, term: LeadershipTerm) -> None:
         """What is given up because maintenance failed is the very term in which it did."""
         tenure = self._tenures.get(term)
-        if term.reason is not Reason.MAINTENANCE_FAILED or client.maintainer.left_behind:
+        if term.reason is not LeadershipReason.MAINTENANCE_FAILED or client.maintainer.left_behind:
             return
         if not self._world.is_left_alone:
             return
@@ -178,15 +179,15 @@ class Services:
         health, service = upkeep.health, upkeep.service
         lasts = self._lasting.lasts
         is_dead = service is None or service.state is not ServiceState.RUNNING
-        is_wrong = is_dead and health.state is UpkeepState.RUNNING
+        is_wrong = is_dead and health.state is MaintenanceServiceState.RUNNING
         if lasts((upkeep, "dead"), is_wrong, LONGEST_END):
             self._fail("I-9", f"{upkeep.name} of {client.name} counts as running, and is not")
-        starting = health.state is UpkeepState.STARTING
+        starting = health.state is MaintenanceServiceState.STARTING
         if lasts((upkeep, health.attempt), starting, LONGEST_START * count):
             self._fail("I-9", f"{upkeep.name} of {client.name} starts for ever")
-        if health.state is UpkeepState.BACKING_OFF and health.error is None:
+        if health.state is MaintenanceServiceState.BACKING_OFF and health.error is None:
             self._fail("I-9", f"{upkeep.name} of {client.name} waits, and nothing says why")
-        if lasts((upkeep, "stopped"), health.state is UpkeepState.STOPPED, SOON):
+        if lasts((upkeep, "stopped"), health.state is MaintenanceServiceState.STOPPED, SOON):
             self._fail("I-9", f"{upkeep.name} of {client.name} has stopped in a term that goes on")
 
     # The registry of periodic jobs.

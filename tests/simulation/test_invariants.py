@@ -11,8 +11,8 @@ from typing import Any
 
 from riverrun.drivers.operations import Operations
 from riverrun.drivers.statement import Script, Statement, nothing
+from riverrun.model.leadership_states import LeadershipReason
 from riverrun.model.notification import LEADERSHIP
-from riverrun.runtime.term import Reason
 from tests.simulation.breaking import forever, is_noticed, led
 from tests.simulation.database import DIALECT
 from tests.simulation.world import World
@@ -34,7 +34,7 @@ def test_an_epoch_that_comes_again_is_noticed() -> None:
     async def scenario(world: World) -> None:
         client, term = await led(world)
         client.elector._epoch -= 1  # noqa: SLF001
-        client.elector.resign(term, Reason.RESIGN_REQUESTED)
+        client.elector.resign(term, LeadershipReason.RESIGN_REQUESTED)
         await world.sleep(20)
 
     is_noticed("I-1", scenario)
@@ -149,7 +149,7 @@ def test_a_lease_that_is_not_renewed_although_nothing_is_wrong_is_noticed() -> N
 def test_a_statement_that_begins_in_a_term_that_is_over_is_noticed() -> None:
     async def scenario(world: World) -> None:
         client, term = await led(world)
-        client.elector.resign(term, Reason.RESIGN_REQUESTED)
+        client.elector.resign(term, LeadershipReason.RESIGN_REQUESTED)
         statement = Statement("plugin", "", (), nothing)
         await world.loop.create_task(client.database.run(statement), context=term.scope.context())
 
@@ -194,7 +194,7 @@ def test_a_lease_that_runs_out_while_its_work_goes_on_is_noticed() -> None:
         await world.client("b").start()
         client.plugin.end = 30.0
         client.elector._renew_while_draining = forever  # type: ignore[method-assign] # noqa: SLF001
-        client.elector.resign(term, Reason.RESIGN_REQUESTED)
+        client.elector.resign(term, LeadershipReason.RESIGN_REQUESTED)
         await world.sleep(30)
 
     is_noticed("I-10", scenario, "runs out")
@@ -209,7 +209,7 @@ def test_a_statement_that_is_executed_after_the_next_election_is_noticed() -> No
         asked = world.loop.create_task(ask, context=term.scope.context())
         await world.sleep(0.001)
         world.network.latency = usual  # type: ignore[method-assign]
-        client.elector.resign(term, Reason.RESIGN_REQUESTED, abstain=9.0)
+        client.elector.resign(term, LeadershipReason.RESIGN_REQUESTED, abstain=9.0)
         await asyncio.wait({asked})
 
     is_noticed("I-10", scenario)

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
+from riverrun.model.leadership_states import LeadershipReason
 from riverrun.runtime.run import Run, ServiceStopped
 from riverrun.runtime.service import Service, ServiceState
-from riverrun.runtime.term import Reason
 from tests.simulation.clocks import sleep
 from tests.simulation.kernels import Kernel, every_order
 from tests.simulation.world import World
@@ -149,7 +149,7 @@ async def disturb_drain(world: World, kernel: Kernel, how: str) -> None:
     a.plugin.end, term = 0.02, a.elector.term
     assert term is not None
     disturb = world.server.lose_row if how == "lose" else lambda: world.spawn(a.stop())
-    a.elector.resign(term, Reason.RESIGN_REQUESTED, abstain=7.0)
+    a.elector.resign(term, LeadershipReason.RESIGN_REQUESTED, abstain=7.0)
     await kernel.disturbed(world, 0.04, disturb)
     await world.until(lambda: b.maintains or a.maintains, within=22)
     for client in (a, b):

@@ -6,9 +6,8 @@ from typing import Any
 
 import pytest
 
+from riverrun.model.leadership_states import LeadershipReason, MaintenanceServiceState
 from riverrun.runtime.scope import Cause
-from riverrun.runtime.term import Reason
-from riverrun.runtime.upkeep import UpkeepState
 from tests.simulation.breaking import is_noticed, led
 from tests.simulation.hostile import Hook
 from tests.simulation.world import World
@@ -42,7 +41,7 @@ def test_another_tenure_of_the_same_term_is_noticed() -> None:
 def test_a_term_that_is_given_up_for_a_failure_of_another_is_noticed() -> None:
     async def scenario(world: World) -> None:
         client, term = await led(world)
-        client.elector.resign(term, Reason.MAINTENANCE_FAILED)
+        client.elector.resign(term, LeadershipReason.MAINTENANCE_FAILED)
         await world.sleep(1)
 
     is_noticed("I-6", scenario, "nothing failed in it")
@@ -125,7 +124,7 @@ def test_a_service_that_is_said_to_be_in_a_state_for_ever_is_noticed(state: str)
     async def scenario(world: World) -> None:
         client, _ = await led(world)
         assert client.maintainer.tenure is not None
-        client.maintainer.tenure.upkeeps[0].health.state = UpkeepState(state)
+        client.maintainer.tenure.upkeeps[0].health.state = MaintenanceServiceState(state)
         await world.sleep(300)
 
     is_noticed("I-9", scenario)

@@ -9,12 +9,13 @@ from riverrun.drivers.operations import Operations
 from riverrun.drivers.operations.leader import LeaderRow
 from riverrun.drivers.statement import Database, Statement
 from riverrun.model.leadership import LeadershipMetric, LeadershipSign
+from riverrun.model.leadership_states import LeadershipReason
 from riverrun.runtime.clock import Clock, SystemClock
 from riverrun.runtime.elector import Elector, LeadershipEvent
 from riverrun.runtime.lease import ElectorOptions
 from riverrun.runtime.notifier import Notifier
 from riverrun.runtime.summons import Summons
-from riverrun.runtime.term import LeadershipTerm, Reason
+from riverrun.runtime.term import LeadershipTerm
 
 FAST = ElectorOptions(interval=0.05, jitter=0.01)
 """Looks and renews often, with River's lease."""
@@ -62,7 +63,7 @@ class Watched:
         assert event.is_leader, event
         return event.term
 
-    async def loses(self) -> Reason:
+    async def loses(self) -> LeadershipReason:
         """Why the term under way ends."""
         event = await self.events.get()
         assert not event.is_leader, event

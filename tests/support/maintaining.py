@@ -10,13 +10,14 @@ from typing import Any
 from riverrun.drivers.operations.leader import LeaderRow
 from riverrun.drivers.statement import Database
 from riverrun.model.errors import LifecycleError
+from riverrun.model.leadership_states import LeadershipReason, MaintenanceState
 from riverrun.runtime.clock import Clock, SystemClock
 from riverrun.runtime.elector import Elector, LeadershipEvent, OnChange, Undo
-from riverrun.runtime.maintainer import Maintainer, MaintenanceState
+from riverrun.runtime.maintainer import Maintainer
 from riverrun.runtime.scope import Cause
 from riverrun.runtime.service import Service, ServiceState
 from riverrun.runtime.tenure import MaintenanceService
-from riverrun.runtime.term import LeadershipTerm, Reason
+from riverrun.runtime.term import LeadershipTerm
 from riverrun.runtime.upkeep import Upkeep
 from tests.simulation.clocks import SimClock, sleep
 from tests.simulation.database import SimDatabase
@@ -120,7 +121,7 @@ class Puppet(Elector):
         term.trusted_until = float("inf")
         return term
 
-    def lose(self, reason: Reason = Reason.REPLACED) -> None:
+    def lose(self, reason: LeadershipReason = LeadershipReason.REPLACED) -> None:
         if self._term is not None:
             self._end(self._term, reason)
 

@@ -8,7 +8,7 @@ from riverrun.client.leadership import Leadership
 from riverrun.client.leadership_snapshot import LeadershipSnapshot
 from riverrun.model.extension import Extensions, Metric, MetricEmitHook
 from riverrun.model.leadership import LeadershipMetric
-from riverrun.runtime.elector import Phase
+from riverrun.model.leadership_states import LeadershipState
 from riverrun.worker.registry import Workers
 from tests.simulation.client import SimClient
 from tests.simulation.world import World
@@ -46,7 +46,9 @@ class Seen:
         snapshot, elector = self.snapshot, self.client.elector
         has_term = elector.term is not None
         assert snapshot.is_leader == elector.is_leader
-        assert (snapshot.state is Phase.LEADER) == has_term == (snapshot.term is not None), snapshot
+        assert (
+            (snapshot.state is LeadershipState.LEADER) == has_term == (snapshot.term is not None)
+        ), snapshot
         assert has_term == bool(snapshot.transitions and snapshot.transitions[-1].is_leader)
         assert snapshot.epoch == (snapshot.transitions[-1].epoch if snapshot.transitions else 0)
 

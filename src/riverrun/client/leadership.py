@@ -19,8 +19,9 @@ from riverrun.drivers.operations.leader import LeaderRow, elected_at_text
 from riverrun.model.errors import LifecycleError
 from riverrun.model.extension import Extensions
 from riverrun.model.leadership import LeadershipMetric, LeadershipSign
-from riverrun.runtime.elector import Elector, Phase
-from riverrun.runtime.maintainer import Maintainer, MaintenanceState
+from riverrun.model.leadership_states import LeadershipState, MaintenanceState
+from riverrun.runtime.elector import Elector
+from riverrun.runtime.maintainer import Maintainer
 from riverrun.runtime.service import PeriodicService
 from riverrun.runtime.term import LeadershipEvent
 from riverrun.runtime.upkeep import Health, Upkeep
@@ -87,7 +88,7 @@ class Leadership:
         leader = None if elector is None or term is not None else elector.rivals.leader
         return LeadershipSnapshot(
             client_id=self._config.id,
-            state=Phase.STOPPED if elector is None else elector.phase,
+            state=LeadershipState.STOPPED if elector is None else elector.phase,
             is_leader=elector is not None and elector.is_leader,
             eligible=self.eligible,
             epoch=self.epoch,
@@ -138,7 +139,7 @@ class Leadership:
     def _problems(self) -> list[str]:
         """What is wrong with a client that runs; of another that is not to be known."""
         elector, maintainer = self._elector, self._maintainer
-        if elector is None or maintainer is None or elector.phase is Phase.STOPPED:
+        if elector is None or maintainer is None or elector.phase is LeadershipState.STOPPED:
             return []
         problems: list[str] = []
         idle = self._clock.monotonic() - max(self._maintained, elector.rivals.led)

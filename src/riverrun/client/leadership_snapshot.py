@@ -6,10 +6,12 @@ import msgspec
 
 from riverrun.drivers.rows import read_time
 from riverrun.model.leadership import LeadershipTermId
-from riverrun.runtime.elector import Phase
-from riverrun.runtime.maintainer import MaintenanceState
-from riverrun.runtime.term import Reason
-from riverrun.runtime.upkeep import UpkeepState
+from riverrun.model.leadership_states import (
+    LeadershipReason,
+    LeadershipState,
+    MaintenanceServiceState,
+    MaintenanceState,
+)
 
 
 class Leader(msgspec.Struct, frozen=True, kw_only=True):
@@ -32,7 +34,7 @@ class LeadershipTransition(msgspec.Struct, frozen=True, kw_only=True):
     """A gain or a loss of leadership, and why."""
 
     is_leader: bool
-    reason: Reason
+    reason: LeadershipReason
     epoch: int
     at: datetime
     tenure: timedelta
@@ -43,7 +45,7 @@ class ServiceSnapshot(msgspec.Struct, frozen=True, kw_only=True):
     """One of the leader's services in the term of now."""
 
     name: str
-    state: UpkeepState
+    state: MaintenanceServiceState
     attempt: int
     """How often it has been started in this term."""
     failed_attempts: int
@@ -66,7 +68,7 @@ class LeadershipSnapshot(msgspec.Struct, frozen=True, kw_only=True):
     """What `client.leadership` gives. Durations are as of the moment it was asked for."""
 
     client_id: str
-    state: Phase
+    state: LeadershipState
     is_leader: bool
     """Whether it may act as leader now: it has a term, and trusts it still."""
     eligible: bool

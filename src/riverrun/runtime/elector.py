@@ -23,12 +23,12 @@ import logging
 import random
 from collections import deque
 from collections.abc import Callable
-from enum import StrEnum
 
 from riverrun.drivers.operations.leader import ElectedAt, LeaderRow
 from riverrun.drivers.statement import Database
 from riverrun.model.errors import DatabaseError
 from riverrun.model.leadership import LeadershipMetric, LeadershipSign
+from riverrun.model.leadership_states import LeadershipReason, LeadershipState
 from riverrun.runtime.backoff import backoff
 from riverrun.runtime.cancellation import is_being_cancelled
 from riverrun.runtime.clock import Clock
@@ -38,7 +38,7 @@ from riverrun.runtime.repeats import is_milestone
 from riverrun.runtime.rivals import Rivals
 from riverrun.runtime.service import Service
 from riverrun.runtime.summons import Summons
-from riverrun.runtime.term import LeadershipEvent, LeadershipTerm, Reason
+from riverrun.runtime.term import LeadershipEvent, LeadershipTerm
 
 logger = logging.getLogger("riverrun.elector")
 
@@ -47,16 +47,6 @@ LOOK_EVERY = 1.0
 LONGEST_LAG = 1.0
 """Seconds by which the event loop may be late without anybody being told."""
 LONGEST_DRAIN = 20.0
-
-
-class Phase(StrEnum):
-    """What the elector is doing."""
-
-    STOPPED = "stopped"
-    FOLLOWER = "follower"
-    LEADER = "leader"
-    STEPPING_DOWN = "stepping_down"
-    ABSTAINING = "abstaining"
 
 
 OnChange = Callable[[LeadershipEvent], object]
@@ -85,7 +75,7 @@ class Elector(Service):
         observe: Observe = unobserved,
     ) -> None:
         super().__init__()
-        self.phase = Phase.STOPPED
+        self.phase = LeadershipState.STOPPED
         self.errors = 0
         """Questions about leadership that failed in a row."""
         self.rivals = Rivals(clock)
@@ -132,7 +122,7 @@ class Elector(Service):
     def eligible(self, eligible: bool) -> None:
         self._eligible = eligible
         if not eligible and self._term is not None:
-            self._end(self._term, Reason.INELIGIBLE)
+            self._end(self._term, LeadershipReason.INELIGIBLE)
         self._wake()
 
     def subscribe(self, on_change: OnChange) -> Undo:
@@ -140,10 +130,12 @@ class Elector(Service):
         key = object()
         self._subscribers[key] = on_change
         if (term := self.term) is not None:
-            on_change(LeadershipEvent(True, term, Reason.ELECTED, term.since))
+            on_change(LeadershipEvent(True, term, LeadershipReason.ELECTED, term.since))
         return lambda: self._subscribers.pop(key, None)
 
-    def resign(self, term: LeadershipTerm, reason: Reason, *, abstain: float = 0.0) -> bool:
+    def resign(
+        self, term: LeadershipTerm, reason: LeadershipReason, *, abstain: float = 0.0
+    ) -> bool:
         """Step down from this very term, and make no bid for `abstain` seconds once it is given up.
 
         Without effect, and false, once that term is over: whoever leads now is somebody else.
@@ -163,7 +155,7 @@ class Elector(Service):
             await self._lease.resign_candidate()
         finally:
             undo()
-            self.phase = Phase.STOPPED
+            self.phase = LeadershipState.STOPPED
             await self._lease.close()
 
     async def _round_or_log(self) -> None:
@@ -197,7 +189,7 @@ class Elector(Service):
             self.errors = 0
             await self._rest(min(self._options.interval, self.abstains_for or float("inf")))
             return
-        self.phase = Phase.FOLLOWER
+        self.phase = LeadershipState.FOLLOWER
         row, started = await self._seek()
         self.errors = 0
         too_late = self._clock.monotonic() >= self._options.trusted_until(started)
@@ -212,9 +204,9 @@ class Elector(Service):
     def _may_bid(self) -> bool:
         """Not before all work of the last term has ended; nor while it abstains or may not lead."""
         if self._term is not None and not self._term.free.is_set():
-            self.phase = Phase.STEPPING_DOWN
+            self.phase = LeadershipState.STEPPING_DOWN
             return False
-        self.phase = Phase.ABSTAINING
+        self.phase = LeadershipState.ABSTAINING
         return self.abstains_for <= 0 and self._eligible and self.may_lead()
 
     async def _seek(self) -> tuple[LeaderRow | None, float]:
@@ -257,9 +249,9 @@ class Elector(Service):
         )
         term.renewed = started
         self._summons.begin(term)
-        self.phase = Phase.LEADER
+        self.phase = LeadershipState.LEADER
         logger.info("%s leads (epoch %d)", self._client_id, self._epoch)
-        self._publish(LeadershipEvent(True, term, Reason.ELECTED, term.since))
+        self._publish(LeadershipEvent(True, term, LeadershipReason.ELECTED, term.since))
         return term
 
     async def _lead(self, term: LeadershipTerm) -> None:
@@ -270,7 +262,7 @@ class Elector(Service):
                 await self._next_renewal(term)
             await self._step_down(term)
         finally:
-            self._end(term, Reason.ELECTOR_FAILED)
+            self._end(term, LeadershipReason.ELECTOR_FAILED)
             self._not_before = self._clock.monotonic() + self._abstention
             self._abstention = 0.0
             term.scope.close()
@@ -292,8 +284,8 @@ class Elector(Service):
     def _expire(self, term: LeadershipTerm) -> None:
         """The trust is over: by the database's word, or by the clock, which is seen late after a stall."""
         stalled = term.remaining() < -LONGEST_LAG
-        by_clock = Reason.LOOP_STALLED if stalled else Reason.TRUST_EXPIRED
-        self._end(term, Reason.REPLACED if term.fences else by_clock)
+        by_clock = LeadershipReason.LOOP_STALLED if stalled else LeadershipReason.TRUST_EXPIRED
+        self._end(term, LeadershipReason.REPLACED if term.fences else by_clock)
 
     async def _next_renewal(self, term: LeadershipTerm) -> None:
         """Wait until the next renewal is due, counted from the last, and renew; wake-ups do not delay it."""
@@ -302,7 +294,7 @@ class Elector(Service):
         if term.remaining() <= 0:
             self._expire(term)
         elif self._summons.asks_to_resign(term):
-            self.resign(term, Reason.RESIGN_REQUESTED, abstain=self._draw(0.25, 0.5))
+            self.resign(term, LeadershipReason.RESIGN_REQUESTED, abstain=self._draw(0.25, 0.5))
         elif not term.over and self._clock.monotonic() >= due:
             await self._renew(term)
 
@@ -318,7 +310,7 @@ class Elector(Service):
             return
         self.errors = 0
         if row is None:
-            self._end(term, Reason.REPLACED)
+            self._end(term, LeadershipReason.REPLACED)
         elif not term.over:
             term.prolong(started, self._options.trusted_until(started))
 
@@ -334,7 +326,7 @@ class Elector(Service):
                 await self._rest(min(left, due) if ours else left)
         if not term.free.is_set():
             logger.error("%r: its work did not end in %g s", term, self._drain_timeout)
-        if term.reason is not Reason.REPLACED:
+        if term.reason is not LeadershipReason.REPLACED:
             await self._give_up(term.elected_at)
 
     async def _give_up(self, elected_at: ElectedAt) -> None:
@@ -353,15 +345,15 @@ class Elector(Service):
 
     def _stop_leading(self) -> None:
         if self._term is not None:
-            self._end(self._term, Reason.STOP)
+            self._end(self._term, LeadershipReason.STOP)
         self._wake()
 
-    def _end(self, term: LeadershipTerm, reason: Reason) -> bool:
+    def _end(self, term: LeadershipTerm, reason: LeadershipReason) -> bool:
         """Say first that it is over; all else comes after."""
         if not term.end(reason):
             return False
         tenure = self._clock.monotonic() - term.began
-        self.phase = Phase.STEPPING_DOWN
+        self.phase = LeadershipState.STEPPING_DOWN
         logger.info(
             "%s no longer leads (epoch %d, %s, after %.1f s)",
             term.leader_id, term.epoch, reason, tenure,

@@ -23,10 +23,14 @@ import asyncio
 import logging
 import random
 from collections.abc import Callable, Sequence
-from enum import StrEnum
 
 from riverrun.model.errors import ConfigurationError
 from riverrun.model.leadership import LeadershipMetric, LeadershipSign
+from riverrun.model.leadership_states import (
+    LeadershipReason,
+    MaintenanceServiceState,
+    MaintenanceState,
+)
 from riverrun.runtime.clock import Clock
 from riverrun.runtime.elector import Elector
 from riverrun.runtime.observing import Observe, unobserved
@@ -35,8 +39,8 @@ from riverrun.runtime.rivals import STEADY
 from riverrun.runtime.scope import Cause
 from riverrun.runtime.service import Service, ServiceStopped
 from riverrun.runtime.tenure import MaintenanceService, Tenure, all_or_nothing
-from riverrun.runtime.term import LeadershipEvent, LeadershipTerm, Reason
-from riverrun.runtime.upkeep import Upkeep, UpkeepOptions, UpkeepState
+from riverrun.runtime.term import LeadershipEvent, LeadershipTerm
+from riverrun.runtime.upkeep import Upkeep, UpkeepOptions
 
 logger = logging.getLogger("riverrun.maintenance")
 
@@ -46,19 +50,6 @@ PATIENCE = 3
 YIELD_AFTER = 600.0
 LOOK_EVERY = 5.0
 MOST_LEFT_BEHIND = 8
-
-
-class MaintenanceState(StrEnum):
-    """What the leader's services do."""
-
-    OFF = "off"
-    STARTING = "starting"
-    RUNNING = "running"
-    DEGRADED = "degraded"
-    """Some run; those that failed are tried again."""
-    FAILED = "failed"
-    """None runs; they are tried again."""
-    DRAINING = "draining"
 
 
 class Maintainer(Service):
@@ -110,7 +101,9 @@ class Maintainer(Service):
         failing = any(upkeep.health.failures or upkeep.health.restarts for upkeep in tenure.upkeeps)
         if not failing:
             return MaintenanceState.STARTING
-        some_run = any(upkeep.health.state is UpkeepState.RUNNING for upkeep in tenure.upkeeps)
+        some_run = any(
+            upkeep.health.state is MaintenanceServiceState.RUNNING for upkeep in tenure.upkeeps
+        )
         return MaintenanceState.DEGRADED if some_run else MaintenanceState.FAILED
 
     @property
@@ -178,7 +171,9 @@ class Maintainer(Service):
             if tenure.healthy_since + STEADY <= now:
                 self.failed_terms, self._first_failure = 0, float("inf")
             elif self.failed_terms >= PATIENCE and not tenure.healthy and until_yield <= 0:
-                self._elector.resign(tenure.term, Reason.YIELDED, abstain=FIRST_ABSTENTION)
+                self._elector.resign(
+                    tenure.term, LeadershipReason.YIELDED, abstain=FIRST_ABSTENTION
+                )
             pause = min(until_yield, LOOK_EVERY) if until_yield > 0 else LOOK_EVERY
             await self._clock.wait_for_event(tenure.stopping, pause)
 
@@ -212,7 +207,7 @@ class Maintainer(Service):
                 "%d tasks ignore their cancellation: handing over, and no bid until some have ended"
             )
             logger.error(text, self.left_behind)
-            self._elector.resign(tenure.term, Reason.MAINTENANCE_FAILED)
+            self._elector.resign(tenure.term, LeadershipReason.MAINTENANCE_FAILED)
         elif upkeep.health.exhausted and not tenure.failed:
             tenure.failed = True
             self._term_failed(tenure, upkeep)
@@ -226,7 +221,7 @@ class Maintainer(Service):
             return
         seconds = self._abstention()
         logger.error("%s failed: handing over, no bid for %.1f s", upkeep.name, seconds)
-        self._elector.resign(tenure.term, Reason.MAINTENANCE_FAILED, abstain=seconds)
+        self._elector.resign(tenure.term, LeadershipReason.MAINTENANCE_FAILED, abstain=seconds)
 
     @property
     def _fails_everywhere(self) -> bool:

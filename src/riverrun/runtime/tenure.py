@@ -8,6 +8,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from riverrun.model.leadership_states import MaintenanceServiceState
 from riverrun.runtime.clock import Clock
 from riverrun.runtime.groups import Together, stop_all
 from riverrun.runtime.observing import Observe, unobserved
@@ -15,7 +16,7 @@ from riverrun.runtime.repeats import Repeats
 from riverrun.runtime.scope import Cause
 from riverrun.runtime.service import Service
 from riverrun.runtime.term import LeadershipTerm
-from riverrun.runtime.upkeep import Upkeep, UpkeepOptions, UpkeepState
+from riverrun.runtime.upkeep import Upkeep, UpkeepOptions
 
 logger = logging.getLogger("riverrun.maintenance")
 
@@ -81,7 +82,9 @@ class Tenure(Service):
     @property
     def healthy(self) -> bool:
         """Whether every service runs."""
-        return all(upkeep.health.state is UpkeepState.RUNNING for upkeep in self.upkeeps)
+        return all(
+            upkeep.health.state is MaintenanceServiceState.RUNNING for upkeep in self.upkeeps
+        )
 
     @property
     def healthy_since(self) -> float:

@@ -13,39 +13,13 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
 
 from riverrun.drivers.operations.leader import ElectedAt, LeaderRow, elected_at_text
 from riverrun.model.errors import LeadershipLostError
 from riverrun.model.leadership import LeadershipTermId
+from riverrun.model.leadership_states import LeadershipReason
 from riverrun.runtime.clock import Clock
 from riverrun.runtime.scope import Cause, Scope
-
-
-class Reason(StrEnum):
-    """Why a term began or ended."""
-
-    ELECTED = "elected"
-    STOP = "stop"
-    """The client stops."""
-    REPLACED = "replaced"
-    """The database says that the term is gone."""
-    TRUST_EXPIRED = "trust_expired"
-    """The lease could not be renewed in time, or the process slept."""
-    LOOP_STALLED = "loop_stalled"
-    """The event loop was blocked beyond the trust."""
-    RESIGN_REQUESTED = "resign_requested"
-    INELIGIBLE = "ineligible"
-    MAINTENANCE_FAILED = "maintenance_failed"
-    """Maintenance could not be started, or kept failing."""
-    YIELDED = "yielded"
-    """Maintenance is degraded: somebody else may try."""
-    ELECTOR_FAILED = "elector_failed"
-
-    @property
-    def is_voluntary(self) -> bool:
-        """Whether the lease is ours still, so that it can be kept until the work has ended."""
-        return self not in (Reason.REPLACED, Reason.TRUST_EXPIRED, Reason.LOOP_STALLED)
 
 
 class LeadershipTerm:
@@ -74,7 +48,7 @@ class LeadershipTerm:
         self.since: datetime = clock.now()
         self.began = clock.monotonic()
         self.renewed = self.began
-        self.reason: Reason | None = None
+        self.reason: LeadershipReason | None = None
         self.fences = 0
         """Transactions that the database refused since the term was over."""
         self.free = asyncio.Event()
@@ -121,12 +95,12 @@ class LeadershipTerm:
         self.renewed, self.trusted_until = confirmed, trusted_until
         return True
 
-    def end(self, reason: Reason) -> bool:
+    def end(self, reason: LeadershipReason) -> bool:
         """Say that it is over; false if that was said before. Never waits for anybody."""
         if self.over:
             return False
         self.reason = reason
-        self.scope.cancel(Cause.STOP if reason is Reason.STOP else Cause.LEADERSHIP_LOST)
+        self.scope.cancel(Cause.STOP if reason is LeadershipReason.STOP else Cause.LEADERSHIP_LOST)
         self._tell()
         return True
 
@@ -160,6 +134,6 @@ class LeadershipEvent:
 
     is_leader: bool
     term: LeadershipTerm
-    reason: Reason
+    reason: LeadershipReason
     at: datetime
     tenure: float = 0.0

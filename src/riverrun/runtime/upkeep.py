@@ -17,10 +17,10 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
-from enum import StrEnum
 from typing import Any
 
 from riverrun.model.leadership import LeadershipMetric, LeadershipSign
+from riverrun.model.leadership_states import MaintenanceServiceState
 from riverrun.runtime.backoff import backoff
 from riverrun.runtime.clock import Clock
 from riverrun.runtime.groups import Together
@@ -45,22 +45,13 @@ class UpkeepOptions:
     start_timeout: float = 30.0
 
 
-class UpkeepState(StrEnum):
-    """Where one service stands in this term."""
-
-    STARTING = "starting"
-    RUNNING = "running"
-    BACKING_OFF = "backing_off"
-    STOPPED = "stopped"
-
-
 @dataclass(slots=True)
 class Health:
     """What is known of one service in this term; times are the clock's `monotonic`."""
 
     name: str
     max_attempts: int = 3
-    state: UpkeepState = UpkeepState.STARTING
+    state: MaintenanceServiceState = MaintenanceServiceState.STARTING
     attempt: int = 0
     failures: int = 0
     """Failed tries in a row."""
@@ -124,13 +115,13 @@ class Upkeep(Service):
                 if not self.stopping.is_set():
                     up = await self._try()
         finally:
-            self.health.state = UpkeepState.STOPPED
+            self.health.state = MaintenanceServiceState.STOPPED
         await self._end(self.scope.cause or Cause.STOP)
 
     async def _try(self) -> bool:
         """Make and start one; whether it runs."""
         health = self.health
-        health.state, health.attempt = UpkeepState.STARTING, health.attempt + 1
+        health.state, health.attempt = MaintenanceServiceState.STARTING, health.attempt + 1
         begun = self._clock.monotonic()
         error = await self._error_of_start()
         if error is None:
@@ -163,7 +154,7 @@ class Upkeep(Service):
         health = self.health
         level = logging.INFO if health.attempt > 1 else logging.DEBUG
         logger.log(level, "%s is running (attempt %d)", self.name, health.attempt)
-        health.state, health.failures, health.error = UpkeepState.RUNNING, 0, None
+        health.state, health.failures, health.error = MaintenanceServiceState.RUNNING, 0, None
         health.next_attempt_at, health.running_since = None, self._clock.monotonic()
         self._tell(LeadershipSign.START_OK, duration=timedelta(seconds=seconds))
 
@@ -220,7 +211,7 @@ class Upkeep(Service):
         died = ended.done() and not ended.cancelled()
         error = ended.exception() if died else None
         health.error = f"ended: {error!r}" if died else "hangs in one round"
-        health.state, health.restarts = UpkeepState.BACKING_OFF, health.restarts + 1
+        health.state, health.restarts = MaintenanceServiceState.BACKING_OFF, health.restarts + 1
         health.running_since = float("inf")
         repeat = self._repeats.note(self.name, health.error)
         show = error if repeat.is_new else None
@@ -248,7 +239,7 @@ class Upkeep(Service):
         health = self.health
         troubles = max(health.failures, len(self._deaths))
         seconds = backoff(troubles, reset=None, cap=LONGEST_PAUSE)
-        health.state = UpkeepState.BACKING_OFF
+        health.state = MaintenanceServiceState.BACKING_OFF
         health.next_attempt_at = self._clock.monotonic() + seconds
         return seconds
 
