@@ -16,6 +16,7 @@ from riverrun.model.leadership_states import LeadershipReason
 from riverrun.model.retry import DefaultRetryPolicy
 from riverrun.runtime.clock import ManualClock, SystemClock
 from riverrun.runtime.handle import DatabaseHandle
+from riverrun.runtime.tenure import LONGEST_END
 from riverrun.runtime.term_handle import TermHandle
 from riverrun.worker.kind_policy import WorkersKindPolicy
 from riverrun.worker.registry import Workers
@@ -141,7 +142,7 @@ async def test_S_090_a_service_that_never_gets_ready_costs_its_attempts_and_the_
 
 
 @virtual(seeds=5)
-async def test_S_096_a_service_that_never_ends_holds_up_the_next_term_for_twenty_seconds(
+async def test_S_096_a_service_that_never_ends_holds_up_the_next_term_until_it_is_cancelled(
     world: World,
 ) -> None:
     role = Role("plugin", end=1e6)
@@ -150,8 +151,8 @@ async def test_S_096_a_service_that_never_ends_holds_up_the_next_term_for_twenty
         await world.until(lambda: stage.runs, within=0.1)
         stage.elector.lose()
         stage.elector.gain()
-        took = await world.until(lambda: stage.runs, within=20.1)
-        assert took >= 20
+        took = await world.until(lambda: stage.runs, within=LONGEST_END + 0.1)
+        assert took >= LONGEST_END
         assert stage.maintainer.left_behind == 0
 
 

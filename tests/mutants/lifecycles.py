@@ -121,7 +121,7 @@ LIFECYCLES = (
         what="a service that does not end when it is told to holds up the next term for ever",
         changes=(Change(TENURE, "service.stop_grace = LONGEST_END", "service.stop_grace = None"),),
         killer="tests/leadership/test_mutant_scenarios.py::"
-        "test_S_096_a_service_that_never_ends_holds_up_the_next_term_for_twenty_seconds",
+        "test_S_096_a_service_that_never_ends_holds_up_the_next_term_until_it_is_cancelled",
     ),
     Mutant(
         name="a_gain_told_twice_makes_two_tenures",

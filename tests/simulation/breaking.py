@@ -27,5 +27,5 @@ def is_noticed(which: str, scenario: Callable[[World], Awaitable[Any]], text: st
         run_world(scenario, seed=1)
 
 
-async def forever(_term: LeadershipTerm) -> Any:
+async def forever(*_: object) -> Any:
     await asyncio.Event().wait()

@@ -418,6 +418,18 @@ async def test_there_is_no_room_while_too_many_outcomes_wait(database_url: str) 
         assert await rooms.get()
 
 
+async def test_that_there_is_room_is_told_only_to_who_was_refused(database_url: str) -> None:
+    """Who fetches anew after each write asks for nothing, and with many queues all the time."""
+    told: list[bool] = []
+    async for it in made(database_url, limit=2):
+        it.completer.on_room = lambda: told.append(True)
+        (one,) = await claimed(it.db, 1)
+        assert it.completer.has_room
+        it.completer.add(done(one))
+        await it.completer.stop()
+        assert (told, it.events.qsize()) == ([], 1)
+
+
 @dataclass(frozen=True)
 class Task:
     kind: ClassVar[str] = "greet"

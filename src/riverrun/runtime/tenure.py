@@ -20,7 +20,7 @@ from riverrun.runtime.upkeep import Upkeep, UpkeepOptions
 
 logger = logging.getLogger("riverrun.maintenance")
 
-LONGEST_END = 10.0
+LONGEST_END = 11.0
 """Seconds for which a service that sets no limit itself may take to end.
 
 What is cancelled then has eight more. Together that is less than the elector waits (`LONGEST_DRAIN`), so

@@ -96,7 +96,9 @@ class Completer(Service):
         self._told_of_locks = False
         self._arrived = asyncio.Event()
         self._give_up_at: float | None = None
+        self._refused = False
         self.on_room: Callable[[], None] | None = None
+        """Called when there is room again, after somebody was told that there is none."""
 
     def add(self, completion: Completion) -> None:
         """Take over one outcome; never waits. The newest for a job counts."""
@@ -119,7 +121,9 @@ class Completer(Service):
     @property
     def has_room(self) -> bool:
         """False while so many outcomes wait that nothing more should be fetched."""
-        return self.waiting < self._limit
+        room = self.waiting < self._limit
+        self._refused = self._refused or not room
+        return room
 
     async def run(self) -> None:
         self._give_up_at = None
@@ -180,7 +184,11 @@ class Completer(Service):
         for part in _by_statement(batch):
             await self._persist(part, careful=careful)
         self._writing.clear()
-        if self.on_room is not None:
+        self._tell_of_room()
+
+    def _tell_of_room(self) -> None:
+        if self.on_room is not None and self._refused and self.has_room:
+            self._refused = False
             self.on_room()
 
     async def _persist(self, batch: list[Completion], *, careful: bool) -> None:
