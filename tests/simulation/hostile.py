@@ -40,8 +40,6 @@ class Plugin:
         self.prepare = "fine"
         self.rounds = "fine"
         self.end = 0.0
-        self.grace: float | None = None
-        """For how long it asks not to be cancelled while it ends."""
         self.alone = alone
         """Whether it is started and stopped for itself."""
         self.starts: list[tuple[float, int]] = []
@@ -61,7 +59,6 @@ class Probe(PeriodicService):
         super().__init__(db.clock, name="plugin")
         self.db = db
         self.plugin = plugin
-        self.stop_grace = plugin.grace
         self.cause: Cause | None = None
         self.cleaned = 0
 

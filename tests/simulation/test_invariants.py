@@ -192,7 +192,7 @@ def test_a_lease_that_runs_out_while_its_work_goes_on_is_noticed() -> None:
     async def scenario(world: World) -> None:
         client, term = await led(world)
         await world.client("b").start()
-        client.plugin.end = client.plugin.grace = 30.0
+        client.plugin.end = client.plugin.probes[0].stop_grace = 30.0
         client.elector._renew_while_draining = forever  # type: ignore[method-assign] # noqa: SLF001
         client.elector.resign(term, LeadershipReason.RESIGN_REQUESTED)
         await world.sleep(30)
