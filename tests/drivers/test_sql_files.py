@@ -15,7 +15,12 @@ FILES = PACKAGE / "drivers" / "sql"
 ONLY_POSTGRES = {
     "drop_index",
     "find_index_artifacts",
+    "find_vacuum_holders",
+    "get_job_statistics",
+    "get_job_storage",
     "get_server",
+    "get_settings",
+    "limit_lock_wait",
     "limit_transaction",
     "lock_migrations",
 }

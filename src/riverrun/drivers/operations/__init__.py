@@ -14,6 +14,7 @@ from riverrun.drivers.operations.leader import LeaderOperations
 from riverrun.drivers.operations.notifications import NotificationOperations
 from riverrun.drivers.operations.periodic_jobs import PeriodicJobOperations
 from riverrun.drivers.operations.queues import QueueOperations
+from riverrun.drivers.operations.storage import StorageOperations
 
 __all__ = ["Operations"]
 
@@ -28,3 +29,4 @@ class Operations:
         self.leader = LeaderOperations(dialect)
         self.periodic_jobs = PeriodicJobOperations(dialect)
         self.notifications = NotificationOperations(dialect)
+        self.storage = StorageOperations(dialect)
