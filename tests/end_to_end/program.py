@@ -51,6 +51,10 @@ class Program:
             self._fresh.remove(found)
         return found
 
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
     def write(self, line: str) -> None:
         assert self._process.stdin is not None
         self._process.stdin.write(f"{line}\n".encode())

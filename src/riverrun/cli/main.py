@@ -8,6 +8,7 @@ import riverrun
 from riverrun.cli import migrate
 from riverrun.cli.bench import bench
 from riverrun.cli.demo import demo
+from riverrun.cli.doctor import doctor
 from riverrun.cli.errors import Commands
 from riverrun.cli.jobs import jobs
 from riverrun.cli.leader import leader
@@ -48,5 +49,5 @@ def main() -> None:
 
 
 add_verbosity(cli)
-for command in (demo, work, bench, jobs, queues, leader, *migrate.commands, version):
+for command in (demo, work, bench, doctor, jobs, queues, leader, *migrate.commands, version):
     cli.add_command(command)

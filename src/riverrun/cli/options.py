@@ -50,13 +50,13 @@ def is_debugging(ctx: click.Context) -> bool:
     return ctx.meta.get(_LEVEL) == logging.DEBUG
 
 
-def set_up_logging() -> None:
+def set_up_logging(log_format: str = LOG_FORMAT) -> None:
     """Log to stderr what was asked for, warnings if nothing was.
 
     Where the program has set up logging itself, only what it does not say is decided here.
     """
     level: int = click.get_current_context().meta.get(_LEVEL, logging.WARNING)
-    logging.basicConfig(level=level, format=LOG_FORMAT)
+    logging.basicConfig(level=level, format=log_format)
 
 
 def database_at(url: str, schema: str | None = None, *, create: bool = True) -> Database:

@@ -24,7 +24,13 @@ QUIET_SIGNAL: signal.Signals | None = getattr(signal, "SIGTSTP", None)
 class StopSignals:
     """As a context manager, on a running loop: turns signals into `first` and `second`."""
 
-    def __init__(self, *, on_quiet: Callable[[], None] | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        on_quiet: Callable[[], None] | None = None,
+        on_third: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._on_third = on_third
         self.first = asyncio.Event()
         self.second = asyncio.Event()
         self._calls: dict[signal.Signals, Callable[[], None]] = dict.fromkeys(
@@ -54,6 +60,7 @@ class StopSignals:
             self.second.set()
         else:
             click.echo("ended at once, as the third signal says", err=True)
+            self._on_third()
             leave(1)
 
 
