@@ -5,7 +5,6 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 VERSIONS ?= 3.11 3.12 3.13 3.14
 ARGS ?=
-BENCH_JOBS ?= 20000
 SEEDS ?= 1000
 UV ?= uv
 GO ?= go
@@ -70,11 +69,8 @@ fix: $(READY) ## Format, and mend what the linter can mend
 docs: $(READY) ## Build the documentation into docs/_build/html; a warning is an error
 	$(BIN)/sphinx-build -W -n --keep-going -q -b html docs docs/_build/html
 
-bench: $(READY) ## Measure jobs per second, on a PostgreSQL and an SQLite made for it
-	$(BIN)/python -m riverrun.testing.postgres sh -c \
-	  '"$(BIN)/riverrun" migrate-up --database-url "$$RIVERRUN_DATABASE_URL" && $(call bench_on,$$RIVERRUN_DATABASE_URL)'
-	folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && \
-	  $(BIN)/riverrun migrate-up --database-url "sqlite:///$$folder/bench.db" && $(call bench_on,sqlite:///$$folder/bench.db)
+bench: $(READY) ## Measure jobs per second, side by side (ARGS="--peers" for others too, "--jobs 20000 --rounds 3" for less)
+	$(BIN)/python -m benchmarks $(ARGS)
 
 lock: ## Compile constraints.txt from pyproject.toml anew (needs uv; ARGS=--upgrade for newer versions)
 	$(UV) pip compile pyproject.toml --all-extras --group dev --group lint --group docs --universal \
@@ -86,7 +82,6 @@ clean: ## Remove what the other targets made
 
 GO_RIVER = $(abspath $(BIN))/go-river
 go = "$$(cd "$(CURDIR)/interop" && $(GO) list -m >/dev/null 2>&1 && command -v $(GO) || echo "$(abspath $(BIN))/go")"
-bench_on = "$(BIN)/riverrun" bench --database-url "$(1)" --num-total-jobs $(BENCH_JOBS)
 test_on = $(if $(2),$(MAKE) test VENV=.venv-$(1) PYTHON=$(2) &&,echo "Python $(1): not on this machine" &&)
 
 # Pinned and hashed, the build backend too; then the package itself, which has no hash. Harmless to repeat.
