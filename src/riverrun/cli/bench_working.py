@@ -24,6 +24,7 @@ from riverrun.cli.bench_report import (
     report,
     total_line,
 )
+from riverrun.cli.memory import settle_memory
 from riverrun.cli.signals import StopSignals
 from riverrun.drivers.statement import Database
 from riverrun.worker.context import Job
@@ -55,6 +56,7 @@ class Working:
     async def run(self) -> Result:
         """Insert, work, and say how it goes and how it went."""
         await self._feed.fill(self._plan.jobs or ENOUGH)
+        settle_memory()  # as `riverrun work` does
         used = time.process_time()
         self._readings.add(Reading(at=time.monotonic(), worked=0, inserted=0))
         try:

@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from riverrun.cli.memory import settle_memory
 from riverrun.cli.options import LOG_FORMAT, duration_option, set_up_logging
 from riverrun.cli.signals import StopSignals, leave
 from riverrun.cli.supervised import SupervisorLink
@@ -127,6 +128,7 @@ class WorkProcess:
         if start.cancelled():
             return False
         start.result()
+        settle_memory()
         if self._link is not None:
             self._link.say_ready(self._client.id)
         self._say(f"started {self._client!r}, {self._queues()}")
