@@ -15,7 +15,7 @@ PYENV_ROOT ?= $(HOME)/.pyenv
 named = python$(1) $(wildcard $(PYENV_ROOT)/versions/$(1).*/bin/python$(1))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-versions test-pooler simulate mutants interop interop-get coverage check fix docs bench lock clean
+.PHONY: help setup demo test test-versions test-pooler simulate mutants conformance interop interop-get coverage check fix docs bench lock clean
 
 help: ## Say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -25,8 +25,8 @@ setup: $(READY) ## Make .venv, with the riverrun command and every tool in it
 demo: $(READY) ## Work a small workload before your eyes, on SQLite (ARGS="--database-url URL" for another)
 	$(BIN)/riverrun demo $(ARGS)
 
-test: $(READY) ## Run the tests, on PostgreSQL and SQLite (ARGS="-k word" for some)
-	$(BIN)/python -m pytest $(ARGS)
+test: $(READY) ## Run the tests, on PostgreSQL and SQLite; those of conformance and interop are apart (ARGS="-k word" for some)
+	$(BIN)/python -m pytest $(if $(ARGS),,--ignore=tests/conformance --ignore=tests/interop) $(ARGS)
 
 test-versions: ## Run the tests on every Python of VERSIONS that this machine has
 	@$(foreach version,$(VERSIONS),$(call test_on,$(version),$(call able,$(call named,$(version)))))true
@@ -42,6 +42,9 @@ simulate: $(READY) ## Lead in virtual time, with faults at random, for SEEDS run
 
 mutants: $(READY) ## Put each known mistake back and see that its test notices, which takes a while (ARGS="W-01" for some)
 	$(BIN)/python -m tests.mutants $(ARGS)
+
+conformance: $(READY) ## Drive the adapter of conformance/ through the scenarios of River's suite, two processes on one database
+	$(BIN)/python -m pytest -n 2 tests/conformance $(ARGS)
 
 interop: interop-get ## Run the tests beside River's own client in Go, which is compiled for that
 	cd interop && $(go) build -buildvcs=false -o "$(GO_RIVER)" .
