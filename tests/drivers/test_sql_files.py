@@ -22,7 +22,9 @@ ONLY_POSTGRES = {
     "get_settings",
     "limit_lock_wait",
     "limit_transaction",
+    "lock_available_jobs",
     "lock_migrations",
+    "settle_locked_jobs",
 }
 NOT_ASKED_BUT_INCLUDED = "job_columns"
 NAMES_MADE_OF_PARTS = {"pause_queue", "resume_queue"}

@@ -109,7 +109,7 @@ class Client:
         self.jobs = Jobs(
             self._asking, self.config.clock, self._cancelled_here, recorded_output=recorded_output
         )
-        self._served = ServedQueues(self.config)
+        self._served = ServedQueues(self.config, self._database)
         self.periodic_jobs = PeriodicJobsBundle(self.config, self._periodic_jobs)
         self.queues = Queues(self._asking, self.config.clock, self._served)
 

@@ -149,8 +149,8 @@ class Config:
     prepared_statements: bool = True
     """Switch off behind a pooler in transaction mode that does not know them (PostgreSQL)."""
     pool_size: int | None = None
-    """Most connections the client opens besides the one that listens and the one that elects
-    (PostgreSQL); 10 if not given."""
+    """Most connections the client opens besides the one that listens, the one that elects and two for
+    each queue worked in bursts (PostgreSQL); 10 if not given."""
     clock: Clock = field(default_factory=SystemClock)
     """Where time comes from; tests give one that they move."""
 
@@ -206,6 +206,7 @@ class Config:
             max_workers=config.max_workers,
             fetch_cooldown=config.fetch_cooldown or self.fetch_cooldown,
             fetch_poll_interval=config.fetch_poll_interval or self.fetch_poll_interval,
+            burst=config.burst,
         )
 
     def check_kinds(self) -> None:

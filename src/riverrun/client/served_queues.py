@@ -8,18 +8,21 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from riverrun.client.config import Config
+from riverrun.drivers.statement import Database
 from riverrun.model.errors import ConfigurationError, LifecycleError, NotFoundError
 from riverrun.model.notification import ControlMessage
 from riverrun.model.queue import QueueConfig
+from riverrun.worker.burst import holding
 from riverrun.worker.producers import Producers
 
 
 class ServedQueues:
     """One for a client. Iterating gives the names."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, database: Database) -> None:
         self._config = config
-        self._queues = {name: config.queue(name) for name in config.queues}
+        self._database = database
+        self._queues = {name: self._resolved(config, name) for name in config.queues}
         self._producers: Producers | None = None
 
     def names(self) -> Iterable[str]:
@@ -44,7 +47,7 @@ class ServedQueues:
     async def add(self, name: str, queue: QueueConfig | int) -> None:
         """See `Queues.add`."""
         self._refuse_insert_only("add")
-        resolved = replace(self._config, queues={name: queue}).queue(name)
+        resolved = self._resolved(replace(self._config, queues={name: queue}), name)
         if name in self._queues:
             raise ConfigurationError(f'queue "{name}" already added')
         self._queues[name] = resolved
@@ -64,6 +67,16 @@ class ServedQueues:
             raise NotFoundError(f'queue "{name}" not found')
         await self._stop_serving(name)
         self._forget(name, queue)
+
+    def _resolved(self, config: Config, name: str) -> QueueConfig:
+        """The settings of a queue; raises for those that this database cannot serve."""
+        queue = config.queue(name)
+        if queue.burst:
+            try:
+                holding(self._database)
+            except ConfigurationError as error:
+                raise ConfigurationError(f"queues[{name!r}]: {error}") from error
+        return queue
 
     async def _stop_serving(self, name: str) -> None:
         """Again if the client was started anew meanwhile."""

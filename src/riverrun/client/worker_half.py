@@ -35,6 +35,7 @@ from riverrun.runtime.notifier import Notifier
 from riverrun.runtime.service import Service, ServiceState
 from riverrun.runtime.summons import Summons
 from riverrun.runtime.threads import ThreadPool
+from riverrun.worker.burst import BurstProducer
 from riverrun.worker.completer import Completer
 from riverrun.worker.executor import Executor, ExecutorOptions
 from riverrun.worker.kind_policy import WorkersKindPolicy
@@ -242,7 +243,8 @@ class WorkerHalf:
             fetch_poll_interval=seconds(queue.fetch_poll_interval),
             kinds=self._kinds,
         )
-        return Producer(
+        make = BurstProducer if queue.burst else Producer
+        return make(
             options,
             self._db,
             self._executor,

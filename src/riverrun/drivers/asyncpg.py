@@ -9,7 +9,7 @@ is cut off. Nobody ever waits for a connection to close.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from copy import copy
 from typing import Any, TypeVar
 
@@ -125,10 +125,14 @@ class AsyncpgDatabase:
 
     async def transact(self, script: Script[T], /) -> T:
         """Run a script in one transaction of our own; may raise `OutcomeUnknownError`."""
+        return await self.hold(lambda connection: drive(connection, script))
+
+    async def hold(self, work: Callable[[Connection], Awaitable[T]], /) -> T:
+        """Have `work` done in a transaction, and whatever it waits for; raises as `transact` does."""
         pool = self._opened()
         raw = await self._begin(pool)
         try:
-            return await _in_transaction(raw, self._dialect, script)
+            return await _in_transaction(raw, self._dialect, work)
         finally:
             pool.release(raw)
 
@@ -253,10 +257,12 @@ async def _answer(raw: RawConnection, statement: Statement[Any]) -> Sequence[Row
         raise
 
 
-async def _in_transaction(raw: RawConnection, dialect: Dialect, script: Script[T]) -> T:
+async def _in_transaction(
+    raw: RawConnection, dialect: Dialect, work: Callable[[Connection], Awaitable[T]]
+) -> T:
     connection = Adopted(_Asyncpg(raw), dialect.schema, dialect.server)
     try:
-        answer = await drive(connection, script)
+        answer = await work(connection)
         await _commit(raw)
     except BaseException as error:
         if is_misled(error):

@@ -3,10 +3,11 @@
 A question to the database is a `Statement`: text, parameters, and how its rows are read. Where one
 statement does not do, the question is a `Script`: a generator that yields statements, is sent their
 answers, and returns its own. Nothing between two statements of a script ever waits for anything but
-the database, so that no transaction of ours is open while user code runs.
+the database, so that no transaction of ours is open while user code runs. The one exception is asked
+for by name: `HoldingDatabase.hold`.
 """
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Awaitable, Callable, Generator, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar, cast, runtime_checkable
 
@@ -119,6 +120,15 @@ class Database(Protocol):
 
     def adopt(self, tx: object, /) -> Connection:
         """The caller's own connection or transaction; raises `UnsupportedError` for unknown types."""
+        ...
+
+
+@runtime_checkable
+class HoldingDatabase(Database, Protocol):
+    """A database that others can go on using while a transaction of ours is open."""
+
+    async def hold(self, work: Callable[[Connection], Awaitable[T]], /) -> T:
+        """Have `work` done in one transaction of our own, whatever else it waits for meanwhile."""
         ...
 
 

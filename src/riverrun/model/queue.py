@@ -20,6 +20,12 @@ class QueueConfig:
     - `max_workers`: how many of its jobs may run at once, 1 to 10000.
     - `fetch_cooldown`: least time between two fetches; None takes the client's.
     - `fetch_poll_interval`: longest time between two, not below the cooldown; None takes the client's.
+    - `burst`: for jobs of less than a millisecond, on PostgreSQL: they are claimed by locks, in a
+      transaction that stays open while they run, a quarter of a second at most, and written once.
+      In exchange nobody sees them run; whoever wants to change one waits for the end of its round;
+      what has completed is run again if the transaction is lost; and a job that kills its process
+      is run again for ever, as that is not counted as an attempt. Such a queue has two
+      connections of its own.
 
     Durations are a `timedelta`, seconds, or text. Raises `ConfigurationError` for what cannot work.
 
@@ -31,6 +37,7 @@ class QueueConfig:
     max_workers: int
     fetch_cooldown: Duration | None = None
     fetch_poll_interval: Duration | None = None
+    burst: bool = False
 
     def __post_init__(self) -> None:
         workers: object = self.max_workers

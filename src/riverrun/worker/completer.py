@@ -114,6 +114,17 @@ class Completer(Service):
             outcomes.pop(job_id, None)
 
     @property
+    def tells(self) -> bool:
+        """Whether anybody wants the events of attempts that have ended."""
+        return self._wanted()
+
+    def tell(self, batch: Sequence[Completion], finalized_at: datetime) -> None:
+        """Publish the events of plain successes that somebody else has written."""
+        now = time.monotonic()
+        for completion in batch:
+            self._tell_one(completion, _completed(completion.row, finalized_at), now)
+
+    @property
     def waiting(self) -> int:
         """How many outcomes are not known to be written yet."""
         return len(self._pending) + len(self._writing) + len(self._locked)

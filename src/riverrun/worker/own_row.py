@@ -4,7 +4,7 @@ What is written holds if and only if that transaction commits, together with all
 write names the attempt: once the job runs again elsewhere, it has no effect and raises.
 """
 
-from collections.abc import Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, TypeVar
 
 from riverrun.drivers.dialect import Dialect
@@ -72,18 +72,45 @@ class OwnRow:
         return metadata
 
     def _complete(self, dialect: Dialect, metadata: dict[str, Any] | None) -> Script[JobRow]:
-        done = yield from JobCheckpoints(dialect).complete_early(
-            self._fence, metadata=metadata, now=self._db.now
-        )
-        return done or (yield from self._explain(dialect))
+        def complete() -> Script[JobRow | None]:
+            return JobCheckpoints(dialect).complete_early(
+                self._fence, metadata=metadata, now=self._db.now
+            )
+
+        return (yield from self._write(dialect, complete))
 
     def _checkpoint(self, dialect: Dialect, checkpoint: Checkpoint) -> Script[JobRow]:
         cursors = dict(checkpoint.cursors)
         text = encode_json(cursors, name="resumable cursors") if cursors else None
-        written: JobRow | None = yield JobCheckpoints(dialect).checkpoint(
-            self._fence, step=checkpoint.step, cursors=text
-        )
-        return written or (yield from self._explain(dialect))
+
+        def write() -> Script[JobRow | None]:
+            row: JobRow | None = yield JobCheckpoints(dialect).checkpoint(
+                self._fence, step=checkpoint.step, cursors=text
+            )
+            return row
+
+        return (yield from self._write(dialect, write))
+
+    def _write(
+        self, dialect: Dialect, write: Callable[[], Script[JobRow | None]]
+    ) -> Script[JobRow]:
+        """The row as it is after `write`; raises the reason why nothing could be written.
+
+        In a burst the job is `available` until its round is over, which its lock tells us, and from
+        then on it is running as any other.
+        """
+        row = yield from write()
+        if row is None and (yield from self._waited_for_round(dialect)):
+            row = yield from write()
+        return row or (yield from self._explain(dialect))
+
+    def _waited_for_round(self, dialect: Dialect) -> Script[bool]:
+        """Whether the job may be running by now, which it was not yet."""
+        row: JobRow | None = yield JobControls(dialect).get(self._row.id)
+        if row is None or row.state is not JobState.AVAILABLE:
+            return False
+        yield JobCheckpoints(dialect).wait_for_lock(self._row.id)
+        return True
 
     def _explain(self, dialect: Dialect) -> Script[JobRow]:
         """Raise for the reason why nothing could be written."""

@@ -85,6 +85,7 @@ class Producer(Service):
         self._db = db
         self._executor = executor
         self._completer = completer
+        self._deliver: Callable[[Completion], None] = completer.add
         self._notifier = notifier
         self._metrics = metrics or Metrics()
         self._slots = Slots(options.max_workers)
@@ -289,7 +290,7 @@ class Producer(Service):
             update = last_resort(row, error)
         if not self._slots.end(attempt):
             return
-        self._completer.add(Completion(row, update, attempt.started, time.monotonic()))
+        self._deliver(Completion(row, update, attempt.started, time.monotonic()))
         if self._more:
             self._wake.set()
 

@@ -6,7 +6,7 @@ from typing import Any
 from riverrun.drivers.operations.base import OperationGroup
 from riverrun.drivers.operations.work_jobs import Fence, Finish, JobWork
 from riverrun.drivers.rows import first_row, job_reader
-from riverrun.drivers.statement import Script, Statement
+from riverrun.drivers.statement import Script, Statement, nothing
 from riverrun.model.event import EventKind
 from riverrun.model.job import JobRow, JobState
 from riverrun.model.lifecycle import JobUpdate
@@ -29,6 +29,10 @@ class JobCheckpoints(OperationGroup):
             step=step,
             cursors=cursors,
         )
+
+    def wait_for_lock(self, job_id: int) -> Statement[None]:
+        """Return once nobody else has locked the job, whatever has become of it by then."""
+        return self._ask("lock_job", nothing, id=job_id)
 
     def complete_early(
         self, fence: Fence, *, metadata: dict[str, Any] | None, now: datetime | None = None
