@@ -106,10 +106,9 @@ def _is_in(finding: Finding, report: doctors.Report) -> bool:
 
 
 def _say(finding: Finding) -> None:
-    mark = "note: " if finding.todo == "note" else ""
-    heading = f"{mark}{finding.name} on {finding.on}: {finding.present}, better {finding.suggested}"
-    if finding.todo == "note":
-        heading = f"{mark}{finding.name} on {finding.on}: {finding.present}"
+    heading = f"{finding.name} on {finding.on}: {finding.present}"
+    is_note = finding.todo == "note"
+    heading = f"note: {heading}" if is_note else f"{heading}, better {finding.suggested}"
     click.echo(printable(heading))
     click.echo(f"    {printable(finding.why)}")
     if finding.sql:

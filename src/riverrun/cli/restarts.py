@@ -7,6 +7,8 @@ pass: three such ends in a row, or a single mistake in usage, are the end of the
 
 from dataclasses import dataclass
 
+from riverrun.runtime.backoff import backoff
+
 LONGEST_PAUSE = 60.0
 LONG_ENOUGH = 60.0
 """Seconds after which a process that ended counts as one that worked."""
@@ -16,8 +18,6 @@ TRIES = 3
 
 WRONG_USAGE = 2
 """The exit code of a mistake that another try would only repeat."""
-
-_LARGEST_EXPONENT = 6
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,8 +58,12 @@ class Restarts:
         if not self._was_ever_ready and (ending.code == WRONG_USAGE or self._tries == TRIES):
             return GiveUp(exit_code(ending.code) or 1)
         self._quick_in_a_row = 1 if ending.ran_for >= LONG_ENOUGH else self._quick_in_a_row + 1
-        exponent = min(self._quick_in_a_row - 1, _LARGEST_EXPONENT)
-        return StartAgain(min(2.0**exponent, LONGEST_PAUSE))
+        return StartAgain(_pause(self._quick_in_a_row))
+
+
+def _pause(ended: int) -> float:
+    """Without jitter: what is said is what happens."""
+    return backoff(ended, reset=None, cap=LONGEST_PAUSE, random=lambda: 0.5)
 
 
 def exit_code(code: int) -> int:

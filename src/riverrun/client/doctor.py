@@ -16,6 +16,7 @@ from riverrun.drivers.migration import LINES
 from riverrun.drivers.migrator import Migrator, ValidationResult
 from riverrun.drivers.operations import Operations
 from riverrun.drivers.operations.storage import RelationKind
+from riverrun.drivers.postgres_errors import LOCK_NOT_AVAILABLE
 from riverrun.drivers.statement import Database, Statement, one
 from riverrun.model.errors import DatabaseError
 
@@ -28,7 +29,6 @@ LOCK_WAITS: Mapping[RelationKind, float] = {"table": 2.0, "index": 0.5}
 The table's is long enough for the server to break off an autovacuum that is in the way.
 """
 
-_LOCK_NOT_HAD = "55P03"
 _JOURNAL_MODE = Statement("journal_mode", "pragma journal_mode", (), one)
 
 
@@ -89,7 +89,7 @@ def _by_relation(findings: Iterable[Finding]) -> dict[tuple[RelationKind, str], 
 
 
 def _problem(error: DatabaseError, kind: RelationKind, name: str, wait: float) -> str:
-    if error.sqlstate != _LOCK_NOT_HAD:
+    if error.sqlstate != LOCK_NOT_AVAILABLE:
         return f"{name} stays as it is: {error}"
     return (
         f"{name} stays as it is: somebody else has locked the {kind}, and after {wait:g} s doctor gave up"

@@ -19,6 +19,7 @@ from riverrun.model.errors import (
 )
 
 UNIQUE_KEY_INDEX = "river_job_unique_idx"
+LOCK_NOT_AVAILABLE = "55P03"
 
 # 57P01 to 57P05: shut down, crashed, starting up, database dropped, session idle for too long.
 _LOST_CONNECTION = frozenset({"57P01", "57P02", "57P03", "57P04", "57P05", "25P03"})
@@ -28,7 +29,7 @@ _TRY_AGAIN = {
     "40P01": "it met a deadlock",
     "53300": "the server has no connection left",
     "53400": "a limit of the server was reached",
-    "55P03": "a lock could not be had in time",
+    LOCK_NOT_AVAILABLE: "a lock could not be had in time",
     "57014": "it was cancelled or took too long",
 }
 _TOO_SLOW = "57014"

@@ -18,7 +18,7 @@ from riverrun.drivers.statement import Database, Listener, Notification
 from riverrun.model.errors import DatabaseUnavailableError, RiverError
 from riverrun.model.notification import TOPICS
 from riverrun.runtime.backoff import backoff
-from riverrun.runtime.cancellation import is_stray
+from riverrun.runtime.cancellation import is_being_cancelled, is_stray
 from riverrun.runtime.clock import Clock
 from riverrun.runtime.service import Service
 
@@ -128,7 +128,7 @@ class Notifier(Service):
         except TimeoutError:
             self._complain()
         except (RiverError, asyncio.CancelledError) as error:
-            if isinstance(error, asyncio.CancelledError) and not is_stray(error):
+            if isinstance(error, asyncio.CancelledError) and is_being_cancelled():
                 raise
             logger.debug("sending a notification to ourselves failed: %r", error)
             await self._clock.wait_for_event(self.proven, seconds)

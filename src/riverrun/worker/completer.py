@@ -31,6 +31,7 @@ import msgspec
 
 from riverrun.drivers.operations.jobs import Finish
 from riverrun.drivers.operations.work_jobs import TIMEOUT
+from riverrun.drivers.postgres_errors import LOCK_NOT_AVAILABLE
 from riverrun.drivers.statement import Script, Statement
 from riverrun.model.attempt_error import AttemptError
 from riverrun.model.errors import DatabaseDataError, DatabaseError, StatementTimeoutError
@@ -53,8 +54,6 @@ LOCKED_PAUSE = 1.0
 """Seconds between two looks at rows that somebody else has locked."""
 LAST_PAUSE = 0.25
 """Real seconds between two tries of the last writes, since a stop ends in real time."""
-LOCK_NOT_AVAILABLE = "55P03"
-"""The server's own `lock_timeout`, where one is set, was shorter still."""
 
 
 class Completion(msgspec.Struct, frozen=True, gc=False):
@@ -231,6 +230,7 @@ class Completer(Service):
 
     def _held_up(self, error: Exception, seconds: float) -> bool:
         """Whether a write may have failed for somebody's lock, and not for want of a database."""
+        # The server's own `lock_timeout`, where one is set, may be shorter still.
         no_lock = isinstance(error, DatabaseError) and error.sqlstate == LOCK_NOT_AVAILABLE
         return no_lock or isinstance(error, StatementTimeoutError) or seconds >= self._patience
 
