@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from contextvars import ContextVar
 from dataclasses import fields
 from difflib import get_close_matches
+from functools import partial
 from types import TracebackType
 from typing import Any, Self, Unpack
 
@@ -322,7 +323,7 @@ class Client:
             extensions=self._extensions,
             served=self._served,
             leadership=self._leadership,
-            enter=lambda: set_current_client(self),
+            enter=partial(set_current_client, self),
         )
         await half.start()
         self._half = half

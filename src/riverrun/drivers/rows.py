@@ -56,26 +56,8 @@ def first_row(read: Callable[[Row], T]) -> Callable[[Sequence[Row]], T | None]:
 
 def read_job(row: Row) -> JobRow:
     """A job whose times are times already."""
-    return JobRow(
-        id=row[0],
-        state=_STATES[row[1]],
-        kind=row[2],
-        queue=row[3],
-        priority=row[4],
-        attempt=row[5],
-        max_attempts=row[6],
-        created_at=row[7],
-        scheduled_at=row[8],
-        attempted_at=row[9],
-        finalized_at=row[10],
-        encoded_args=row[11],
-        encoded_metadata=row[12],
-        encoded_errors=row[13],
-        encoded_tags=row[14],
-        encoded_attempted_by=row[15],
-        unique_key=row[16],
-        unique_states_mask=row[17],
-    )
+    job_id, state, *rest = row[:JOB_WIDTH]
+    return JobRow(job_id, _STATES[state], *rest)
 
 
 def read_job_with_text_times(row: Row) -> JobRow:

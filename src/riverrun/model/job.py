@@ -35,7 +35,7 @@ class JobState(StrEnum):
 FINALIZED_STATES = frozenset({JobState.CANCELLED, JobState.COMPLETED, JobState.DISCARDED})
 
 
-class JobRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+class JobRow(msgspec.Struct, frozen=True, gc=False):
     """One row of `river_job`.
 
     `attempt` is 0 at insert, one more each time the job is claimed, and goes back by one when the

@@ -56,7 +56,10 @@ class Attempt(WorkContext):
     __slots__ = ("add_slot", "interruptible", "overrun", "owner", "started", "task")
 
     def __init__(self, row: JobRow, started: float, owner: AttemptOwner | None = None) -> None:
-        super().__init__(row)
+        # All in one place, and not by `super()`: there is one of these for every job.
+        self.row = row
+        self.job = self.cause = self.updates = self.at_end = self.db = self._progress = None
+        self.working = False
         self.started = started
         self.owner = owner
         self.task: asyncio.Task[Any] | None = None

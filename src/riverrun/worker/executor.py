@@ -137,7 +137,7 @@ class Executor:
 
     async def _run_inside(self, attempt: Attempt, handler: Handler, job: Job[Any]) -> object:
         """`_run` in whatever task middleware calls it; afterwards a cancel is for the outer one again."""
-        outer = attempt.task
+        outer, attempt.task = attempt.task, asyncio.current_task()
         try:
             return await self._run(attempt, handler, job)
         finally:
@@ -172,7 +172,7 @@ class Executor:
     def _let_interrupt(self, attempt: Attempt, *, told: bool) -> None:
         """From here on the attempt can be cancelled; at once, if it was told to end before."""
         attempt.interruptible = True
-        attempt.task = asyncio.current_task()
+        attempt.task = attempt.task or asyncio.current_task()
         if told:
             attempt.interrupt()
 
