@@ -38,6 +38,11 @@ async def test_a_burst_says_how_many_were_worked_and_how_fast(database_url: str)
     assert found["cpu_us_per_job"] > 0
 
 
+async def test_jobs_can_be_worked_in_bursts(postgres_database_url: str) -> None:
+    found = await figures(postgres_database_url, "-n", "300", "--in-bursts")
+    assert (found["mode"], found["worked"]) == ("burst", 300)
+
+
 async def test_a_burst_can_be_cut_short(database_url: str) -> None:
     arguments = ["--mode", "burst", "-n", "20000", "--duration", "50ms", "--max-workers", "10"]
     found = await figures(database_url, *arguments)

@@ -40,3 +40,10 @@ def test_what_does_not_go_together_is_refused(
 ) -> None:
     with pytest.raises(click.UsageError, match=f"{option} does not go with --mode {mode}"):
         plan(mode, jobs, duration, max_workers)
+
+
+@pytest.mark.parametrize("mode", ["insert", "latency"])
+def test_bursts_are_refused_where_one_job_is_worked_at_a_time(mode: str) -> None:
+    with pytest.raises(click.UsageError, match="--in-bursts does not go with"):
+        plan(mode, None, None, None, in_bursts=True)
+    assert plan("burst", None, None, None, in_bursts=True).in_bursts

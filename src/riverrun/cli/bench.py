@@ -56,6 +56,7 @@ MEASUREMENTS: dict[Mode, Callable[[Database, Plan, StopSignals], Measurement]] =
     metavar="N",
     help="Jobs that run at once; 2,000 if not given.",
 )
+@click.option("--in-bursts", is_flag=True, help="Work them as a queue with burst=True does.")
 @click.option("--yes", is_flag=True, help="Delete every job that the database holds.")
 @click.option("--json", "as_json", is_flag=True, help="End with a line of JSON, for programs.")
 def bench(
@@ -66,6 +67,7 @@ def bench(
     num_total_jobs: int | None,
     duration: timedelta | None,
     max_workers: int | None,
+    in_bursts: bool,
     yes: bool,
     as_json: bool,
 ) -> None:
@@ -86,7 +88,7 @@ def bench(
     SQLite file that is not there yet is created, with its tables; other databases must have them.
     """
     url = require_url(database_url)
-    wanted = plan(mode, num_total_jobs, duration, max_workers)
+    wanted = plan(mode, num_total_jobs, duration, max_workers, in_bursts=in_bursts)
     set_up_logging()
     result = asyncio.run(_measure(database_at(url, schema), wanted, empty=yes))
     for line in result.lines:

@@ -28,12 +28,14 @@ class Benchmark(msgspec.Struct, frozen=True):
     num: int
 
 
-def working_client(database: Database, workers: Workers, max_workers: int) -> Client:
+def working_client(
+    database: Database, workers: Workers, max_workers: int, *, in_bursts: bool = False
+) -> Client:
     """A client that is quick to fetch."""
     return Client(
         database,
         workers=workers,
-        queues={"default": QueueConfig(max_workers=max_workers)},
+        queues={"default": QueueConfig(max_workers=max_workers, burst=in_bursts)},
         fetch_cooldown=FETCH_COOLDOWN,
         fetch_poll_interval=FETCH_POLL_INTERVAL,
     )

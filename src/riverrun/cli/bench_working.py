@@ -47,7 +47,9 @@ class Working:
         self._database = database
         self._plan = plan
         self._signals = signals
-        self._client = working_client(database, self._workers(), plan.max_workers)
+        self._client = working_client(
+            database, self._workers(), plan.max_workers, in_bursts=plan.in_bursts
+        )
         self._feed = Feed(self._client, signals)
         self._readings = Readings()
         self._returned = 0
