@@ -15,7 +15,7 @@ PYENV_ROOT ?= $(HOME)/.pyenv
 named = python$(1) $(wildcard $(PYENV_ROOT)/versions/$(1).*/bin/python$(1))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-versions test-pooler simulate mutants conformance interop interop-get coverage check fix docs bench lock clean
+.PHONY: help setup demo test test-versions test-pooler simulate mutants conformance interop interop-get coverage check fix docs bench micro lock clean
 
 help: ## Say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -74,6 +74,9 @@ docs: $(READY) ## Build the documentation into docs/_build/html; a warning is an
 
 bench: $(READY) ## Measure jobs per second, side by side (ARGS="--peers" for others too, "--jobs 20000 --rounds 3" for less)
 	$(BIN)/python -m benchmarks $(ARGS)
+
+micro: $(READY) ## Measure the hot parts of a job's way, one by one (ARGS="-k args" for some)
+	$(BIN)/python -m pytest tests/micro --benchmark-enable --benchmark-columns=min,median,iqr,rounds $(ARGS)
 
 lock: ## Compile constraints.txt from pyproject.toml anew (needs uv; ARGS=--upgrade for newer versions)
 	$(UV) pip compile pyproject.toml --all-extras --group dev --group lint --group docs --universal \

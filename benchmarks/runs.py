@@ -13,7 +13,7 @@ from benchmarks import server
 from benchmarks.contestants import Contestant, Scenario
 from benchmarks.peers import ROOT, UnavailableError
 
-PATIENCE = 900
+PATIENCE = 3600
 """Seconds that one run may take."""
 
 
@@ -24,6 +24,11 @@ class Amount:
     burst: int | None = None
     sustained: str | None = None
     latency: int | None = None
+    processes: int | None = None
+    insert: int | None = None
+    sqlite: int | None = None
+    claim: int | None = None
+    memory: int | None = None
 
     def of(self, scenario: Scenario, contestant: Contestant) -> str | None:
         """What the command is given; None if this contestant has nothing to do."""
@@ -69,6 +74,7 @@ def measure(
     url: str, contestants: Sequence[Contestant], scenario: Scenario, amount: Amount, rounds: int
 ) -> list[Measured]:
     """Run all in alternation; who fails is named, and takes part no more."""
+    rounds = 1 if scenario.is_long else rounds
     all_of_them = [
         Measured(contestant=each, amount=much)
         for each in contestants

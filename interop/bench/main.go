@@ -3,6 +3,10 @@
 //
 //	bench burst URL JOBS            inserts so many jobs, then works them down
 //	bench sustained URL DURATION    inserts and works at once, such as for 60s
+//	bench latency URL JOBS          from insert to start, one job after the other; see latency.go
+//
+// With `-defaults` after the name of the first or the last, the settings are those of a client that is given
+// none, with 100 workers.
 package main
 
 import (
@@ -13,6 +17,7 @@ import (
 	"log/slog"
 	"os"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -27,6 +32,9 @@ const (
 	feedEvery  = 250 * time.Millisecond
 	quarters   = 4
 	maxWorkers = 2000
+	defaults   = "-defaults"
+
+	maxWorkersOfDefaults = 100
 )
 
 type benchmark struct {
@@ -43,7 +51,7 @@ func (worker) Work(context.Context, *river.Job[benchmark]) error { return nil }
 
 func main() {
 	if len(os.Args) != 4 {
-		fail(fmt.Errorf("usage: bench burst URL JOBS | bench sustained URL DURATION"))
+		fail(fmt.Errorf("usage: bench burst URL JOBS | bench sustained URL DURATION | bench latency URL JOBS"))
 	}
 	figures, err := measure(context.Background(), os.Args[1], os.Args[2], os.Args[3])
 	if err != nil {
@@ -65,22 +73,48 @@ func measure(ctx context.Context, mode, url, much string) (map[string]any, error
 		return nil, err
 	}
 	defer pool.Close()
-	bench, err := newBench(pool)
-	if err != nil {
-		return nil, err
-	}
-	if mode == "burst" {
-		jobs, err := strconv.Atoi(much)
+	name, _ := strings.CutSuffix(mode, defaults)
+	if name == "sustained" {
+		duration, err := time.ParseDuration(much)
 		if err != nil {
 			return nil, err
 		}
-		return bench.burst(ctx, jobs)
+		bench, err := newBench(pool, settings(mode))
+		if err != nil {
+			return nil, err
+		}
+		return bench.sustained(ctx, duration)
 	}
-	duration, err := time.ParseDuration(much)
+	jobs, err := strconv.Atoi(much)
 	if err != nil {
 		return nil, err
 	}
-	return bench.sustained(ctx, duration)
+	if name == "latency" {
+		return latency(ctx, pool, url, settings(mode), jobs)
+	}
+	bench, err := newBench(pool, settings(mode))
+	if err != nil {
+		return nil, err
+	}
+	return bench.burst(ctx, jobs)
+}
+
+// settings are those of `river bench`, or none.
+func settings(mode string) river.Config {
+	quiet := slog.New(slog.NewTextHandler(io.Discard, nil))
+	if strings.HasSuffix(mode, defaults) {
+		return river.Config{Logger: quiet, Queues: queue(maxWorkersOfDefaults)}
+	}
+	return river.Config{
+		FetchCooldown:     2 * time.Millisecond,
+		FetchPollInterval: 20 * time.Millisecond,
+		Logger:            quiet,
+		Queues:            queue(maxWorkers),
+	}
+}
+
+func queue(workers int) map[string]river.QueueConfig {
+	return map[string]river.QueueConfig{river.QueueDefault: {MaxWorkers: workers}}
 }
 
 // bench has a client, and the events of the jobs that it has ended.
@@ -90,16 +124,10 @@ type bench struct {
 	inserted int
 }
 
-func newBench(pool *pgxpool.Pool) (*bench, error) {
-	workers := river.NewWorkers()
-	river.AddWorker(workers, &worker{})
-	client, err := river.NewClient(riverpgxv5.New(pool), &river.Config{
-		FetchCooldown:     2 * time.Millisecond,
-		FetchPollInterval: 20 * time.Millisecond,
-		Logger:            slog.New(slog.NewTextHandler(io.Discard, nil)),
-		Queues:            map[string]river.QueueConfig{river.QueueDefault: {MaxWorkers: maxWorkers}},
-		Workers:           workers,
-	})
+func newBench(pool *pgxpool.Pool, config river.Config) (*bench, error) {
+	config.Workers = river.NewWorkers()
+	river.AddWorker(config.Workers, &worker{})
+	client, err := river.NewClient(riverpgxv5.New(pool), &config)
 	if err != nil {
 		return nil, err
 	}

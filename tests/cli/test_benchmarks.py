@@ -7,7 +7,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from benchmarks import report
+from benchmarks import report, results
 from benchmarks.chart import bar_chart
 from benchmarks.contestants import Contestant, Scenario, ours, procrastinate
 from benchmarks.peers import ROOT, requirements, river_version
@@ -104,6 +104,7 @@ def test_the_page_keeps_what_is_not_measured(
     page.write_text(f"before\n{report.BEGIN}\nold\n{report.END}\nafter\n")
     monkeypatch.setattr(report, "PAGE", page)
     monkeypatch.setattr(report, "PICTURE", tmp_path / "picture.svg")
+    monkeypatch.setattr(results, "FILE", tmp_path / "results.json")
     report.write({Scenario.BURST: [measured("we", 10), measured("they", 5)]}, "15.18", 1)
     text = page.read_text()
     assert text.startswith(f"before\n{report.BEGIN}\n\n")

@@ -40,6 +40,13 @@ class Begun:
         await self.let_go.wait()
 
 
+async def job_of(rig: Rig, kind: EventKind) -> int:
+    """The id of the job whose event comes next."""
+    job = (await rig.event(kind)).job
+    assert job is not None
+    return job.id
+
+
 async def test_the_next_jobs_are_claimed_before_the_last_are_started(db: Database) -> None:
     begun = Begun()
     async with producing(db, begun.workers, start=False) as rig:
@@ -79,9 +86,9 @@ async def test_a_stop_gives_back_what_was_claimed_ahead(db: Database) -> None:
         rig.db.after = stop
         await rig.producer.start()
         for job in jobs[:2]:
-            assert (await rig.event(EventKind.JOB_COMPLETED)).job.id == job.id
+            assert await job_of(rig, EventKind.JOB_COMPLETED) == job.id
         for job in jobs[2:]:
-            assert (await rig.event(EventKind.JOB_INTERRUPTED)).job.id == job.id
+            assert await job_of(rig, EventKind.JOB_INTERRUPTED) == job.id
     assert (await get(db, jobs[3].id)).state is JobState.AVAILABLE
 
 
@@ -100,7 +107,7 @@ async def test_a_cancel_of_what_is_being_claimed_ahead_is_kept(db: Database) -> 
 
         rig.db.after = cancel
         await rig.producer.start()
-        assert (await rig.event(EventKind.JOB_CANCELLED)).job.id == ids[2]
+        assert await job_of(rig, EventKind.JOB_CANCELLED) == ids[2]
         begun.let_go.set()
 
 
