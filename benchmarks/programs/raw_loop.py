@@ -37,6 +37,9 @@ class RawLoop:
             args = [f'{{"num":{number}}}' for number in range(first, min(first + INSERT, jobs))]
             await self._ask(
                 "insert_jobs_fast",
+                schema=None,
+                topic="river_insert",
+                payloads=[],
                 args=args,
                 created_at=None,
                 kind="benchmark",

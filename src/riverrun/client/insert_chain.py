@@ -49,12 +49,12 @@ class InsertChain:
         self._extensions = extensions
         self._applies = bool(extensions.insert_begin() or extensions.insert_middleware())
 
-    def begin(self, jobs: Sequence[Resolved]) -> Chain:
-        """The chain for `jobs`; one that only passes them through if nothing is plugged in."""
-        own = {job.row.kind: job.extensions for job in jobs if any(job.extensions)}
+    def begin(self, jobs: Sequence[Resolved]) -> "tuple[Chain, bool]":
+        """The chain for `jobs`, and whether it is straight: passes them through, as nothing is plugged in."""
+        own = {job.row.kind: job.extensions for job in jobs if job.extensions is not NO_EXTENSIONS}
         if not self._applies and not own:
-            return _straight([job.row for job in jobs])
-        return self._extended(jobs, own)
+            return _straight([job.row for job in jobs]), True
+        return self._extended(jobs, own), False
 
     def _extended(self, jobs: Sequence[Resolved], own: dict[str, ArgsExtensions]) -> Chain:
         kinds = dict.fromkeys(job.row.kind for job in jobs)

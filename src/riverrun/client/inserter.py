@@ -7,6 +7,7 @@ the first half of insert middleware included; the second half runs before the co
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from typing import Any, TypeVar, cast
 
 import msgspec
@@ -14,6 +15,7 @@ import msgspec
 from riverrun.client.config import Config
 from riverrun.client.insert_chain import Chain, InsertChain, Resolved
 from riverrun.drivers.operations import Operations
+from riverrun.drivers.operations.insert_jobs import InsertedJob
 from riverrun.drivers.statement import Script
 from riverrun.model.codec import ArgsCodec, codec_for
 from riverrun.model.errors import ConfigurationError, UnknownJobKindError, ValidationError
@@ -55,11 +57,18 @@ class Insertion:
 
     `rows` is None if middleware wants nothing inserted; then `results` are its answer. With `one`, it
     must have a single one, since there is nothing else that the insert of one job could return.
+    `straight` says that there is nothing to insert but these rows, and nobody who asks.
     """
 
     def __init__(
-        self, chain: Chain, places: Sequence[int] | None = None, *, one: bool = False
+        self,
+        chain: Chain,
+        *,
+        straight: bool,
+        places: Sequence[int] | None = None,
+        one: bool = False,
     ) -> None:
+        self.straight = straight
         self._chain = chain
         self._places = places
         self._one = one
@@ -113,6 +122,7 @@ class Inserter:
     def __init__(self, config: Config, extensions: Extensions) -> None:
         self._config = config
         self._chain = InsertChain(extensions)
+        self._admitted: set[ArgsCodec[Any]] = set()
 
     def begin(
         self,
@@ -125,61 +135,58 @@ class Inserter:
 
         Raises for the first job that breaks a rule, and what hooks and middleware raise.
         """
-        resolved = [self._resolve(args, options) for args, options in jobs]
+        now = self._config.clock.now()
+        resolved = [self._resolve(args, options, now) for args, options in jobs]
         if not resolved:
             raise ValidationError("no jobs to insert")
-        if not deduplicate:
-            return Insertion(self._chain.begin(resolved), one=one)
-        distinct, places = _distinct(resolved)
-        return Insertion(self._chain.begin(distinct), places)
+        places = None
+        if deduplicate:
+            resolved, places = _distinct(resolved)
+        chain, straight = self._chain.begin(resolved)
+        return Insertion(chain, straight=straight, places=places, one=one)
 
     def begin_periodic(self, jobs: Sequence[PeriodicInsert]) -> Insertion:
         """The same for what periodic jobs have made: marked as such, and due at their planned times."""
-        return Insertion(self._chain.begin([self._resolve_periodic(job) for job in jobs]))
+        chain, straight = self._chain.begin([self._resolve_periodic(job) for job in jobs])
+        return Insertion(chain, straight=straight)
 
     def insert(
         self, operations: Operations, insertion: Insertion, notify: Sequence[str]
     ) -> Script[list[InsertResult]]:
         """Insert, and notify the workers of the queues in `notify`."""
-
-        def ask(rows: list[JobInsert]) -> Script[list[InsertResult]]:
-            now = self._config.clock.now_or_none()
-            inserted = yield from operations.jobs.insert(rows, now=now)
-            return [InsertResult(one.row, one.skipped) for one in inserted]
-
-        yield from self._through(operations, insertion, notify, ask, lambda results: results)
+        insert = partial(operations.jobs.insert, now=self._config.clock.now_or_none())
+        yield from self._through(operations, insertion, notify, insert, _as_results)
         return insertion.results
 
     def insert_fast(
         self, operations: Operations, insertion: Insertion, notify: Sequence[str]
     ) -> Script[int]:
         """The same without reading anything back; the number inserted. Middleware gets no results."""
-        total = 0
-
-        def ask(rows: list[JobInsert]) -> Script[int]:
-            nonlocal total
-            now = self._config.clock.now_or_none()
-            total += yield from operations.jobs.insert_fast(rows, now=now)
-            return total
-
-        yield from self._through(operations, insertion, notify, ask, lambda _count: [])
-        return total
+        counts: list[int] = []
+        insert = partial(operations.jobs.insert_fast, now=self._config.clock.now_or_none())
+        yield from self._through(operations, insertion, notify, insert, partial(_count, counts))
+        return sum(counts)
 
     def _through(
         self,
         operations: Operations,
         insertion: Insertion,
         notify: Sequence[str],
-        ask: Callable[[list[JobInsert]], Script[T]],
+        insert: Callable[..., Script[T]],
         results: Callable[[T], list[InsertResult]],
     ) -> Script[None]:
         """Insert batch after batch; there is more than one only if middleware says so."""
+        if insertion.straight and insertion.rows is not None:
+            payloads = [insert_payload(queue) for queue in notify]
+            answer = yield from insert(insertion.rows, notify=payloads, last=True)
+            insertion.answer(results(answer))
+            return
         queues = set(notify)
         first = insertion.queues
         while insertion.rows is not None:
             queues |= insertion.queues - first
             try:
-                answer = yield from ask(insertion.rows)
+                answer = yield from insert(insertion.rows)
             except Exception as error:  # noqa: BLE001 - `fail` raises it again
                 insertion.fail(error)
             else:
@@ -192,39 +199,50 @@ class Inserter:
             marks[PERIODIC_JOB_ID] = job.periodic_id
         metadata = {**metadata_object(job.options.metadata), **marks}
         options = replace(job.options, metadata=metadata)
-        resolved = self._resolve(job.args, options, now=job.scheduled_at)
+        resolved = self._resolve(job.args, options, job.scheduled_at)
         if resolved.row.scheduled_at is not None:
             return resolved
         row = msgspec.structs.replace(resolved.row, scheduled_at=job.scheduled_at)
         return resolved._replace(row=row)
 
-    def _resolve(
-        self, args: Any, options: InsertOptions, *, now: datetime | None = None
-    ) -> Resolved:
+    def _resolve(self, args: Any, options: InsertOptions, now: datetime) -> Resolved:
         if isinstance(args, type):
             raise ConfigurationError(f"args: {args!r} is a class; insert an object of it")
         codec = codec_for(cast("type[object]", type(args)))
-        self._check_kind(codec)
+        if codec not in self._admitted:
+            self._admit(codec)
         config = self._config
         row = resolve(
             codec.kind,
             codec.encode(args),
             options,
             codec.insert_options,
-            now=now or config.clock.now(),
+            now=now,
             max_attempts=config.max_attempts,
         )
         if config.disable_unique_enforcement and row.unique_key is not None:
             row = msgspec.structs.replace(row, unique_key=None, unique_states_mask=None)
         return Resolved(args, codec.extensions, row)
 
-    def _check_kind(self, codec: ArgsCodec[Any]) -> None:
+    def _admit(self, codec: ArgsCodec[Any]) -> None:
+        """Refuse a kind that may not be inserted; what may is asked about once."""
         config = self._config
         workers = config.workers
         if workers is not None and codec.kind not in workers and not config.skip_unknown_job_check:
             raise UnknownJobKindError(codec.kind)
         if not config.skip_job_kind_validation:
             codec.check_kind()
+        self._admitted.add(codec)
+
+
+def _as_results(inserted: list[InsertedJob]) -> list[InsertResult]:
+    return [InsertResult(one.row, one.skipped) for one in inserted]
+
+
+def _count(counts: list[int], inserted: int) -> list[InsertResult]:
+    """Nothing was read back, but the number is kept."""
+    counts.append(inserted)
+    return []
 
 
 def _distinct(jobs: Sequence[Resolved]) -> tuple[list[Resolved], list[int]]:

@@ -11,7 +11,7 @@ is cut off. Nobody ever waits for a connection to close.
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from copy import copy
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import asyncpg  # type: ignore[import-untyped]
 
@@ -26,6 +26,7 @@ from riverrun.drivers.postgres_errors import (
     is_lost,
     is_misled,
     needs_a_human,
+    outcome_unknown,
     sqlstate_of,
     timed_out,
     translate,
@@ -46,7 +47,6 @@ from riverrun.model.errors import (
     DatabaseError,
     DatabaseUnavailableError,
     LifecycleError,
-    OutcomeUnknownError,
     StatementTimeoutError,
 )
 
@@ -125,7 +125,13 @@ class AsyncpgDatabase:
 
     async def transact(self, script: Script[T], /) -> T:
         """Run a script in one transaction of our own; may raise `OutcomeUnknownError`."""
-        return await self.hold(lambda connection: drive(connection, script))
+        try:
+            first = next(script)
+        except StopIteration as end:
+            return cast("T", end.value)
+        if first.last and self._opened().is_warm:
+            return await drive(self, script, first)
+        return await self.hold(lambda connection: drive(connection, script, first))
 
     async def hold(self, work: Callable[[Connection], Awaitable[T]], /) -> T:
         """Have `work` done in a transaction, and whatever it waits for; raises as `transact` does."""
@@ -181,8 +187,10 @@ class AsyncpgDatabase:
         except TimeoutError as error:
             if raw is None:
                 raise self._none_free(statement.name, statement.timeout) from error
-            raise timed_out(statement.name, statement.timeout) from error
+            raise _unanswered(statement) from error
         except _ERRORS as error:
+            if statement.last and raw is not None and is_lost(error):
+                raise _unanswered(statement, sqlstate_of(error)) from error
             raise translate(error, statement.name) from error
         finally:
             if raw is not None:
@@ -244,6 +252,13 @@ class _Asyncpg:
         return await self._raw.execute(sql)
 
 
+def _unanswered(statement: Statement[Any], sqlstate: str | None = None) -> DatabaseError:
+    """What is known of a statement that had no answer; one that commits by itself may have done so."""
+    if statement.last:
+        return outcome_unknown(statement.name, sqlstate)
+    return timed_out(statement.name, statement.timeout)
+
+
 async def _answer(raw: RawConnection, statement: Statement[Any]) -> Sequence[Row]:
     """The rows that answer `statement`, on a connection that is in order whatever happens."""
     try:
@@ -280,11 +295,7 @@ async def _commit(raw: RawConnection) -> None:
         if not is_lost(error):
             raise translate(error, "commit") from error
         raw.terminate()
-        raise OutcomeUnknownError(
-            "commit: the connection broke before the server answered;"
-            " the transaction may or may not have been committed",
-            sqlstate=sqlstate_of(error),
-        ) from error
+        raise outcome_unknown("commit", sqlstate_of(error)) from error
     if outcome != "COMMIT":
         raise DatabaseError("commit: the server rolled the transaction back")
 

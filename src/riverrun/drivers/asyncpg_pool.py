@@ -35,6 +35,10 @@ class RawConnection(Protocol):
     def terminate(self) -> None: ...
 
 
+WARM = 1.0
+"""Seconds for which a connection that has answered is taken to be alive."""
+
+
 class AsyncpgPool:
     """At most `max_size` connections, each made by `connect` when there is no idle one."""
 
@@ -74,6 +78,11 @@ class AsyncpgPool:
             self._idle.append((asyncio.get_running_loop().time(), connection))
             self._reap_later()
         self._permits.release()
+
+    @property
+    def is_warm(self) -> bool:
+        """Whether the next connection has answered a moment ago, so that it is known to be alive."""
+        return bool(self._idle) and asyncio.get_running_loop().time() - self._idle[-1][0] < WARM
 
     async def close(self) -> None:
         """Wait `GRACE` for what is lent and as long for good-byes, then cut off whatever is left."""

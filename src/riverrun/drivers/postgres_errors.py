@@ -12,6 +12,7 @@ from riverrun.model.errors import (
     DatabaseDataError,
     DatabaseError,
     DatabaseUnavailableError,
+    OutcomeUnknownError,
     RiverError,
     SchemaError,
     StatementTimeoutError,
@@ -96,6 +97,15 @@ def timed_out(doing: str, seconds: float) -> StatementTimeoutError:
     """The error for a statement that had no answer in time."""
     return StatementTimeoutError(
         f"{doing} timed out after {seconds:g} s; what was sent may or may not have happened"
+    )
+
+
+def outcome_unknown(doing: str, sqlstate: str | None) -> OutcomeUnknownError:
+    """The error for what may have been committed: its answer did not come."""
+    return OutcomeUnknownError(
+        f"{doing}: the server did not answer, as the connection broke or took too long;"
+        " the transaction may or may not have been committed",
+        sqlstate=sqlstate,
     )
 
 

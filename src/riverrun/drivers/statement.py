@@ -25,6 +25,8 @@ class Statement(Generic[T]):
     """One question: `params` are already encoded for the dialect, in the order the text wants them.
 
     With `several`, the text holds any number of statements, no parameters and no answer (migrations).
+    A script may yield one that is `last`: nothing follows it, so that where nothing came before it, it
+    needs no transaction around it.
     `check` is called when a connection is there, right before the statement is sent, on any thread; what
     it raises keeps it from being sent.
     """
@@ -35,6 +37,7 @@ class Statement(Generic[T]):
     read: Callable[[Sequence[Row]], T]
     timeout: float = DEFAULT_TIMEOUT
     several: bool = False
+    last: bool = False
     check: Callable[[], None] = lambda: None
 
 
@@ -141,10 +144,17 @@ def nothing(_rows: Sequence[Row]) -> None:
     """For statements whose answer does not matter."""
 
 
-async def drive(connection: Connection, script: Script[T]) -> T:
-    """Run a script's statements one after the other on `connection`, in whatever transaction it is."""
+async def drive(
+    connection: Connection, script: Script[T], first: Statement[Any] | None = None
+) -> T:
+    """Run a script's statements one after the other on `connection`, in whatever transaction it is.
+
+    `first` is the one that was asked of the script already, if there is one.
+    """
     answer: Any = None
     try:
+        if first is not None:
+            answer = await connection.run(first)
         while True:
             answer = await connection.run(script.send(answer))
     except StopIteration as end:

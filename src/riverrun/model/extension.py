@@ -265,10 +265,11 @@ def args_extensions(
     name = args_class.__qualname__
     hooks = _declared(args_class, "hooks") if hooks is None else hooks
     plugins = _declared(args_class, "plugins") if plugins is None else plugins
-    return ArgsExtensions(
+    own = ArgsExtensions(
         hooks=_checked(hooks, f"{name}.hooks", HOOK_METHODS),
         plugins=_checked(plugins, f"{name}.plugins", HOOK_METHODS + MIDDLEWARE_METHODS),
     )
+    return own if any(own) else NO_EXTENSIONS
 
 
 def _declared(args_class: type, attribute: str) -> object:

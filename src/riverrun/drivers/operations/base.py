@@ -19,12 +19,19 @@ class OperationGroup:
         self._dialect = dialect
 
     def _ask(
-        self, name: str, read: Read[T], /, *, timeout: float = DEFAULT_TIMEOUT, **params: Any
+        self,
+        name: str,
+        read: Read[T],
+        /,
+        *,
+        timeout: float = DEFAULT_TIMEOUT,
+        last: bool = False,
+        **params: Any,
     ) -> Statement[T]:
         """The statement in `<name>.sql`; `params` may hold more than it uses."""
         compiled = self._dialect.sql(name)
         encoded = self._dialect.encode(compiled, params)
-        return Statement(name, compiled.text, encoded, read, timeout)
+        return Statement(name, compiled.text, encoded, read, timeout, last=last)
 
     def _list(self, values: Sequence[Any] | None) -> Any:
         """A list as a parameter: PostgreSQL takes it as it is, SQLite as JSON text."""

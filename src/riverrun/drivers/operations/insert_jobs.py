@@ -2,8 +2,9 @@
 
 import json
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -16,6 +17,7 @@ from riverrun.drivers.statement import Row, Script, Statement, nothing
 from riverrun.model.errors import ValidationError
 from riverrun.model.insert import JobInsert
 from riverrun.model.job import JobRow, JobState
+from riverrun.model.notification import INSERT
 
 MAX_ROWS = 5000
 """Jobs in one statement at most."""
@@ -34,18 +36,27 @@ class JobInserts(OperationGroup):
     """Times that a job leaves open are the database's, or `now` if it is given."""
 
     def insert(
-        self, jobs: Sequence[JobInsert], *, now: datetime | None = None
+        self,
+        jobs: Sequence[JobInsert],
+        *,
+        now: datetime | None = None,
+        notify: Sequence[str] = (),
+        last: bool = False,
     ) -> Script[list[InsertedJob]]:
         """Insert any number of jobs, all or none; the results stand in the order of `jobs`.
 
-        A job whose unique key is held is skipped. Raises `ValidationError` if two of the jobs
-        themselves have the same key.
+        A job whose unique key is held is skipped. Those who listen are told the messages in `notify`.
+        `last` says that the script around has nothing else to ask. Raises `ValidationError` if two of
+        the jobs themselves have the same key.
         """
+        if _alike(jobs):
+            return (yield from self._insert_all_alike(jobs, now, notify, last=last))
         check_keys_differ(jobs)
         yield from ask_server(self._dialect)
         inserted: list[InsertedJob] = []
         for chunk in _chunks(jobs):
             inserted += yield self.insert_many(chunk, now=now)
+        yield from self._notify(notify, now)
         return inserted
 
     def insert_many(
@@ -65,27 +76,89 @@ class JobInserts(OperationGroup):
             arrays["metadata"] = [_with_nonce(job, nonce) for job in jobs]
         return self._ask("insert_jobs", self._reader(jobs), **arrays, nonce=nonce, now=now)
 
-    def insert_fast(self, jobs: Sequence[JobInsert], *, now: datetime | None = None) -> Script[int]:
+    def insert_fast(
+        self,
+        jobs: Sequence[JobInsert],
+        *,
+        now: datetime | None = None,
+        notify: Sequence[str] = (),
+        last: bool = False,
+    ) -> Script[int]:
         """Insert any number of jobs and read nothing back; how many went in.
 
-        Jobs whose unique key is held are left out.
+        Jobs whose unique key is held are left out. All else is as with `insert`.
         """
-        alike = _alike(jobs)
+        if _alike(jobs):
+            yield from self._insert_all_alike(jobs, now, notify, last=last, read_back=False)
+            return len(jobs)
         inserted = 0
         for chunk in _chunks(jobs):
-            if alike:
-                yield self._insert_alike(chunk, now)
-                inserted += len(chunk)
-            else:
-                inserted += yield self._insert_mixed(chunk, now)
+            inserted += yield self._insert_mixed(chunk, now)
+        yield from self._notify(notify, now)
         return inserted
 
-    def _insert_alike(self, jobs: Sequence[JobInsert], now: datetime | None) -> Statement[None]:
+    def _insert_all_alike(
+        self,
+        jobs: Sequence[JobInsert],
+        now: datetime | None,
+        notify: Sequence[str],
+        *,
+        last: bool,
+        read_back: bool = True,
+    ) -> Script[list[InsertedJob]]:
+        """On PostgreSQL the messages go with the last of the jobs."""
+        with_jobs = notify if self._dialect.is_postgres else ()
+        after = () if self._dialect.is_postgres else notify
+        insert = self._insert_alike if read_back else self._insert_alike_fast
+        *chunks, final = _chunks(jobs)
+        inserted: list[InsertedJob] = []
+        for chunk in chunks:
+            inserted += yield insert(chunk, now, ())
+        inserted += yield insert(final, now, with_jobs, last=last and not chunks and not after)
+        yield from self._notify(after, now)
+        return inserted
+
+    def _notify(self, payloads: Sequence[str], now: datetime | None) -> Script[None]:
+        if payloads:
+            yield self._ask("notify", nothing, now=now, **self._messages(payloads))
+
+    def _messages(self, payloads: Sequence[str]) -> dict[str, Any]:
+        return {
+            "schema": self._dialect.schema,
+            "topic": INSERT,
+            "payloads": self._list(payloads),
+        }
+
+    def _insert_alike(
+        self,
+        jobs: Sequence[JobInsert],
+        now: datetime | None,
+        notify: Sequence[str],
+        *,
+        last: bool = False,
+    ) -> Statement[list[InsertedJob]]:
+        params = self._in_common(jobs, now, notify)
+        read = partial(_read_alike, job_reader(self._dialect))
+        return self._ask("insert_jobs_alike", read, last=last, **params)
+
+    def _insert_alike_fast(
+        self,
+        jobs: Sequence[JobInsert],
+        now: datetime | None,
+        notify: Sequence[str],
+        *,
+        last: bool = False,
+    ) -> Statement[list[InsertedJob]]:
+        params = self._in_common(jobs, now, notify)
+        return self._ask("insert_jobs_fast", _no_jobs, last=last, **params)
+
+    def _in_common(
+        self, jobs: Sequence[JobInsert], now: datetime | None, notify: Sequence[str]
+    ) -> dict[str, Any]:
         """Only args travel once a job."""
         job = jobs[0]
-        return self._ask(
-            "insert_jobs_fast",
-            nothing,
+        return dict(
+            **self._messages(notify),
             args=self._list([job.encoded_args for job in jobs]),
             created_at=job.created_at,
             kind=job.kind,
@@ -114,6 +187,21 @@ class JobInserts(OperationGroup):
             return inserted if sorted_jobs is None else _in_input_order(inserted, sorted_jobs)
 
         return read
+
+
+def _read_alike(read_job: Callable[[Row], JobRow], rows: Sequence[Row]) -> list[InsertedJob]:
+    """Ids are drawn in the order in which the jobs were given."""
+    inserted = [InsertedJob(read_job(row), skipped=False) for row in rows]
+    inserted.sort(key=_id)
+    return inserted
+
+
+def _id(inserted: InsertedJob) -> int:
+    return inserted.row.id
+
+
+def _no_jobs(_rows: Sequence[Row]) -> list[InsertedJob]:
+    return []
 
 
 def check_keys_differ(jobs: Sequence[JobInsert]) -> None:
@@ -154,11 +242,12 @@ def _chunks(jobs: Sequence[JobInsert]) -> Iterator[Sequence[JobInsert]]:
 
 
 def _alike(jobs: Sequence[JobInsert]) -> bool:
-    """Whether the jobs differ in their args only, and cannot conflict with anything."""
-    common = [_all_but_args(job) for job in jobs[:1]]
+    """Whether there are jobs that differ in their args only, and cannot conflict with anything."""
+    if not jobs:
+        return False
+    common = _all_but_args(jobs[0])
     return all(
-        job.id is None and job.unique_key is None and _all_but_args(job) == common[0]
-        for job in jobs
+        job.id is None and job.unique_key is None and _all_but_args(job) == common for job in jobs
     )
 
 
