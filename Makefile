@@ -26,7 +26,7 @@ demo: $(READY) ## Work a small workload before your eyes, on SQLite (ARGS="--dat
 	$(BIN)/riverrun demo $(ARGS)
 
 test: $(READY) ## Run the tests, on PostgreSQL and SQLite; those of conformance and interop are apart (ARGS="-k word" for some)
-	$(BIN)/python -m pytest $(if $(ARGS),,--ignore=tests/conformance --ignore=tests/interop) $(ARGS)
+	$(if $(ARGS),$(BIN)/python -m pytest $(ARGS),$(test_all))
 
 test-versions: ## Run the tests on every Python of VERSIONS that this machine has
 	@$(foreach version,$(VERSIONS),$(call test_on,$(version),$(call able,$(call named,$(version)))))true
@@ -85,6 +85,12 @@ lock: ## Compile constraints.txt from pyproject.toml anew (needs uv; ARGS=--upgr
 
 clean: ## Remove what the other targets made
 	rm -rf .venv .venv-* dist docs/_build .coverage .hypothesis .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+
+# Two at a time; whether docs/parity.md is true can be said only when all have ended.
+test_all = rm -f $(OUTCOMES) && export RIVERRUN_TEST_OUTCOMES=$(OUTCOMES) && \
+  $(BIN)/python -m pytest -n 2 --ignore=tests/conformance --ignore=tests/interop --ignore=tests/test_parity.py && \
+  $(BIN)/python -m pytest tests/test_parity.py
+OUTCOMES = $(abspath $(VENV))/outcomes.json
 
 GO_RIVER = $(abspath $(BIN))/go-river
 go = "$$(cd "$(CURDIR)/interop" && $(GO) list -m >/dev/null 2>&1 && command -v $(GO) || echo "$(abspath $(BIN))/go")"

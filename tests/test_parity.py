@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import pytest
 
-from tests.support.outcomes import OUTCOMES, Outcomes
+from tests.support.outcomes import OUTCOMES, Ended
 
 ROOT = Path(__file__).parent.parent
 TABLE = ROOT / "docs" / "parity.md"
@@ -60,25 +60,26 @@ def test_every_row_names_tests_or_says_why_there_are_none() -> None:
 
 @pytest.mark.parametrize("row", ROWS, ids=[row.name for row in ROWS])
 def test_the_tests_of_a_row_exist_and_passed(row: Row, request: pytest.FixtureRequest) -> None:
-    outcomes = request.config.stash[OUTCOMES]
+    ended = request.config.stash[OUTCOMES].ended()
     problems = [
         problem
         for database in DATABASES
         for file, test in row.tests[database]
-        if (problem := problem_of(file, test, database, outcomes))
+        if (problem := problem_of(file, test, database, ended))
     ]
     assert problems == []
 
 
-def problem_of(file: str, test: str, database: str, outcomes: Outcomes) -> str | None:
+def problem_of(file: str, test: str, database: str, run: Ended) -> str | None:
     """What is wrong with one test of a row; None if it is there, ran and passed."""
     if test.rpartition("::")[2] not in functions_of(file):
         return f"{file} has no {test}"
-    ended = outcomes.of(f"{file}::{test}")
+    name = f"{file}::{test}"
+    ended = {id_: end for id_, end in run.outcomes.items() if id_.partition("[")[0] == name}
     if any(name in variant for variant in ended for name in DATABASES if "[" in variant):
         ended = {variant: end for variant, end in ended.items() if database in variant}
     if not ended:
-        return f"{file}::{test} did not run on {database}" if outcomes.is_whole_run else None
+        return f"{file}::{test} did not run on {database}" if run.whole else None
     bad = sorted(variant for variant, end in ended.items() if end != "passed")
     return f"not passed: {bad}" if bad else None
 
