@@ -5,7 +5,7 @@ test has a migrated database of its own. `empty_database_url` is the same withou
 begin with `postgres_` or `sqlite_` are for tests of one database alone.
 """
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -24,6 +24,16 @@ def pytest_configure(config: pytest.Config) -> None:
     outcomes = Outcomes(config)
     config.stash[OUTCOMES] = outcomes
     config.pluginmanager.register(outcomes)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Some tests log text that cannot be sent from one process to another: half a surrogate pair."""
+    report = yield
+    report.sections = [
+        (name, text.encode(errors="backslashreplace").decode()) for name, text in report.sections
+    ]
+    return report
 
 
 @pytest.fixture(scope="session")
