@@ -7,12 +7,13 @@ the database, so that no transaction of ours is open while user code runs.
 """
 
 from collections.abc import Callable, Generator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Generic, Protocol, TypeVar, cast, runtime_checkable
 
 from riverrun.drivers.dialect import Dialect
 
 T = TypeVar("T")
+U = TypeVar("U")
 Row = Sequence[Any]
 
 DEFAULT_TIMEOUT = 30.0
@@ -35,6 +36,14 @@ class Statement(Generic[T]):
     timeout: float = DEFAULT_TIMEOUT
     several: bool = False
     check: Callable[[], None] = lambda: None
+
+    def then(self, change: Callable[[T], U]) -> "Statement[U]":
+        """The same question, whose answer is what `change` makes of the answer."""
+
+        def read(rows: Sequence[Row]) -> U:
+            return change(self.read(rows))
+
+        return replace(cast("Statement[U]", self), read=read)
 
 
 Script = Generator[Statement[Any], Any, T]
@@ -119,6 +128,31 @@ class Database(Protocol):
 
     def adopt(self, tx: object, /) -> Connection:
         """The caller's own connection or transaction; raises `UnsupportedError` for unknown types."""
+        ...
+
+
+@runtime_checkable
+class SyncDatabase(Protocol):
+    """The same for programs without an event loop; for any number of threads at once."""
+
+    @property
+    def dialect(self) -> Dialect: ...
+
+    def open(self) -> None: ...
+
+    def close(self) -> None: ...
+
+    def run(self, statement: Statement[T], /) -> T: ...
+
+    def transact(self, script: Script[T], /) -> T: ...
+
+    def adopt(self, tx: object, /) -> SyncConnection: ...
+
+    def asynchronous(self) -> Database:
+        """The same database for an event loop; what one of them writes, the other sees at once.
+
+        It is opened and closed by itself. Of SQLite in memory both are the same connection.
+        """
         ...
 
 

@@ -17,7 +17,7 @@ import logging
 import random
 import sys
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -113,6 +113,11 @@ class Producer(Service):
     def active(self) -> int:
         """How many jobs are running now."""
         return len(self._slots)
+
+    @property
+    def attempts(self) -> Iterator[Attempt]:
+        """Those that run now."""
+        return iter(self._slots)
 
     def count(self) -> JobCounts:
         """Jobs that ended since the last call, that run, and that are stuck."""
