@@ -1,5 +1,6 @@
 """How the documentation is built: Markdown by MyST, reference from docstrings, dressed by furo."""
 
+import re
 from importlib.metadata import version as installed_version
 from typing import Any
 
@@ -23,28 +24,41 @@ myst_heading_anchors = 3
 default_role = "py:obj"
 autodoc_default_options = {"members": True}
 autodoc_member_order = "bysource"
-autodoc_typehints = "description"
-autodoc_typehints_description_target = "documented_params"
-autodoc_class_signature = "mixed"
+autodoc_typehints_format = "short"
 python_use_unqualified_type_names = True
+python_maximum_signature_line_length = 88
 # Names of other projects have no page here to link to; ours must.
 nitpick_ignore_regex = [(r"py:.*", r"(?!riverrun\b).*")]
 
-PUBLIC = {name: f"{module.__name__}.{name}" for module in (riverrun.testing, riverrun) for name in module.__all__}
+PUBLIC = {
+    name: f"{module.__name__}.{name}"
+    for module in (riverrun.testing, riverrun)
+    for name in module.__all__
+}
 
 
 def public_name(app: Any, env: Any, node: Any, contnode: Any) -> Any:
-    """A link for `riverrun.model.job.JobRow` to `riverrun.JobRow`; for what is not public, its name alone."""
+    """A link for `riverrun.model.job.JobRow` to `riverrun.JobRow`; what is not public stays a name.
+
+    Docstrings say `riverrun migrate-up` too, which is no name at all.
+    """
     target = node.get("reftarget", "")
-    if node.get("refdomain") != "py" or not target.startswith("riverrun."):
+    if node.get("refdomain") != "py" or not target.startswith(("riverrun.", "riverrun ")):
         return None
     public = PUBLIC.get(target.rpartition(".")[2])
     if public is None or public == target:
         return contnode
-    return env.get_domain("py").resolve_xref(
-        env, node["refdoc"], app.builder, "obj", public, node, contnode
-    )
+    domain = env.get_domain("py")
+    return domain.resolve_xref(env, node["refdoc"], app.builder, "obj", public, node, contnode)
+
+
+def mark_code(*given: Any) -> None:
+    """Code that stands in a docstring by itself, indented, becomes a block of code."""
+    lines = given[-1]
+    text = "\n".join(lines)
+    lines[:] = re.sub(r"(?m)^(\S.*)\n\n(?=    )", r"\1\n\n::\n\n", text).split("\n")
 
 
 def setup(app: Any) -> None:
     app.connect("missing-reference", public_name)
+    app.connect("autodoc-process-docstring", mark_code, priority=100)
