@@ -27,11 +27,20 @@ from riverrun.drivers.url import ENVIRONMENT_VARIABLE
 from riverrun.testing.databases import FreshDatabases
 from riverrun.testing.postgres import postgres_server
 
-ON_POSTGRES = ["docs/guides/production.md"]
+ON_POSTGRES = ["docs/guides/production.md", "docs/guides/from-procrastinate.md"]
 """Pages that speak of the database in RIVERRUN_DATABASE_URL; the others begin with files or memory."""
 
 _FILE_NAME = re.compile(r"# (\w+)\.py\n")
 _PYTEST = (sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider")
+
+
+def run_in_order(example: Example) -> None:
+    """Those before it first, where they have not been run: one block may be asked for alone."""
+    done = example.namespace["_done"]
+    for each in example.document.examples():
+        if each.start <= example.start and each.start not in done:
+            done.add(each.start)
+            run_block(each)
 
 
 def run_block(example: Example) -> None:
@@ -88,7 +97,7 @@ def environment(*, postgres: bool) -> Generator[None]:
 
 
 def open_page(namespace: dict[str, Any], *, postgres: bool = False) -> None:
-    namespace["__name__"] = "page"
+    namespace.update(__name__="page", _done=set())
     namespace["_stack"] = stack = ExitStack()
     stack.enter_context(own_folder())
     stack.enter_context(environment(postgres=postgres))
@@ -99,7 +108,7 @@ def close_page(namespace: dict[str, Any]) -> None:
     namespace["_stack"].close()
 
 
-PARSERS = [CodeBlockParser(language="python", evaluator=run_block)]
+PARSERS = [CodeBlockParser(language="python", evaluator=run_in_order)]
 EVERYWHERE = Sybil(
     parsers=PARSERS,
     patterns=["README.md", "docs/*.md", "docs/guides/*.md"],

@@ -12,7 +12,7 @@ author = "The riverrun developers"
 copyright = author
 version = release = installed_version("riverrun")
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.viewcode"]
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.viewcode"]
 exclude_patterns = ["_build"]
 
 html_theme = "furo"
@@ -24,7 +24,6 @@ myst_heading_anchors = 3
 default_role = "py:obj"
 autodoc_default_options = {"members": True}
 autodoc_member_order = "bysource"
-autodoc_typehints_format = "short"
 python_use_unqualified_type_names = True
 python_maximum_signature_line_length = 88
 # Names of other projects have no page here to link to; ours must.
@@ -52,13 +51,20 @@ def public_name(app: Any, env: Any, node: Any, contnode: Any) -> Any:
     return domain.resolve_xref(env, node["refdoc"], app.builder, "obj", public, node, contnode)
 
 
-def mark_code(*given: Any) -> None:
-    """Code that stands in a docstring by itself, indented, becomes a block of code."""
+def prepare(*given: Any) -> None:
+    """The one section that our docstrings have gets its heading; code that is indented, its block."""
     lines = given[-1]
-    text = "\n".join(lines)
+    text = re.sub(r"(?m)^Example:$", ".. rubric:: Example\n", "\n".join(lines))
     lines[:] = re.sub(r"(?m)^(\S.*)\n\n(?=    )", r"\1\n\n::\n\n", text).split("\n")
+
+
+def shorten(*given: Any) -> tuple[str, None] | None:
+    """No signature for a class with fifty options: each is described below it."""
+    signature = given[-2]
+    return ("(**options)", None) if "<factory>" in (signature or "") else None
 
 
 def setup(app: Any) -> None:
     app.connect("missing-reference", public_name)
-    app.connect("autodoc-process-docstring", mark_code, priority=100)
+    app.connect("autodoc-process-docstring", prepare)
+    app.connect("autodoc-process-signature", shorten)
