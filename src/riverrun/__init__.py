@@ -5,15 +5,16 @@ from msgspec import UNSET
 from riverrun.client.client import Client, current_client
 from riverrun.client.config import Config
 from riverrun.client.inserter import InsertManyParams
-from riverrun.client.jobs import JobPage
+from riverrun.client.job_questions import JobPage
 from riverrun.client.leadership_snapshot import (
     Leader,
     LeadershipSnapshot,
     LeadershipTransition,
     ServiceSnapshot,
 )
+from riverrun.client.sync_client import SyncClient
 from riverrun.drivers.migrator import Migrator
-from riverrun.drivers.url import open_database
+from riverrun.drivers.url import open_database, open_sync_database
 from riverrun.maintenance.job_cleaner import JobRetention
 from riverrun.model.attempt_error import AttemptError
 from riverrun.model.codec import JobArgs
@@ -31,6 +32,8 @@ from riverrun.model.errors import (
     NotFoundError,
     OutcomeUnknownError,
     PayloadError,
+    ProcessDiedError,
+    ProcessJobError,
     RiverError,
     SchemaError,
     StatementTimeoutError,
@@ -51,6 +54,7 @@ from riverrun.model.extension import (
     JobInsertParams,
     JobStuckHandler,
     JobStuckResult,
+    LoopBlockedMetric,
     Metric,
     MetricEmitHook,
     PeriodicJobsStart,
@@ -95,7 +99,7 @@ from riverrun.worker.context import CancelCause, Job, current_job
 from riverrun.worker.current import record_output, set_metadata
 from riverrun.worker.job_logs import JobLogs, job_logger
 from riverrun.worker.registry import Worker, Workers
-from riverrun.worker.subscriptions import Subscription
+from riverrun.worker.subscriptions import Subscription, SyncSubscription
 
 __version__ = "0.1.0"
 
@@ -154,6 +158,7 @@ __all__ = [
     "LeadershipTermId",
     "LeadershipTransition",
     "LifecycleError",
+    "LoopBlockedMetric",
     "MaintenanceServiceState",
     "MaintenanceState",
     "Metric",
@@ -167,6 +172,8 @@ __all__ = [
     "PeriodicJobHandle",
     "PeriodicJobsStart",
     "PeriodicJobsStartHook",
+    "ProcessDiedError",
+    "ProcessJobError",
     "QueueConfig",
     "QueueRow",
     "RetryPolicy",
@@ -178,6 +185,8 @@ __all__ = [
     "StatementTimeoutError",
     "StuckJob",
     "Subscription",
+    "SyncClient",
+    "SyncSubscription",
     "UniqueConflictError",
     "UniqueOptions",
     "UnknownJobKindError",
@@ -196,6 +205,7 @@ __all__ = [
     "job_logger",
     "never",
     "open_database",
+    "open_sync_database",
     "record_output",
     "set_metadata",
 ]

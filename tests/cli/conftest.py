@@ -1,7 +1,8 @@
 """Jobs of other processes that tell the test that they run, and programs that end with the test."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+import gc
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -15,6 +16,15 @@ Start = Callable[..., Awaitable[Program]]
 
 APPS = Path(__file__).parent / "apps"
 SOURCE = Path(__file__).parents[2] / "src"
+
+
+@pytest.fixture(autouse=True)
+def collector() -> Iterator[None]:
+    """Programs that are called within the test have set it up for a whole program."""
+    threshold = gc.get_threshold()
+    yield
+    gc.unfreeze()
+    gc.set_threshold(*threshold)
 
 
 @dataclass(frozen=True)

@@ -1,22 +1,10 @@
 """What `riverrun work` tells the garbage collector."""
 
 import gc
-from collections.abc import Iterator
-
-import pytest
 
 from riverrun.cli.memory import YOUNG_OBJECTS, settle_memory
 
 
-@pytest.fixture
-def collector() -> Iterator[None]:
-    threshold = gc.get_threshold()
-    yield
-    gc.unfreeze()
-    gc.set_threshold(*threshold)
-
-
-@pytest.mark.usefixtures("collector")
 def test_what_is_there_is_looked_at_no_more_and_what_comes_less_often() -> None:
     first, *others = gc.get_threshold()
     settle_memory()

@@ -6,9 +6,9 @@ from typing import Any, ClassVar
 import pytest
 
 from riverrun import Client, JobState, PayloadError, ValidationError
-from riverrun.client import jobs as client_jobs
+from riverrun.client import job_questions as client_jobs
 from riverrun.client.inserter import InsertManyParams
-from riverrun.client.jobs import JobPage
+from riverrun.client.job_questions import JobPage
 from riverrun.drivers.statement import Database
 from riverrun.model.insert import InsertOptions
 from riverrun.model.job_cursor import JobCursor

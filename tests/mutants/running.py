@@ -20,7 +20,15 @@ LIMIT_IF_IT_HANGS = 8
 LONGEST = 120
 """Seconds until a process is given up."""
 FEW_PLUGINS = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
-PLUGINS = ("-p", "pytest_asyncio.plugin", "-p", "pytest_timeout", "-p", "no:cacheprovider")
+PLUGINS = tuple(
+    f"-p{plugin}"
+    for plugin in (
+        "pytest_asyncio.plugin",
+        "pytest_timeout",
+        "pytest_benchmark.plugin",
+        "no:cacheprovider",
+    )
+)
 """To load all that are installed would take twice as long."""
 MISTAKES = ("NameError", "UnboundLocalError", "AttributeError", "ImportError", "SyntaxError")
 """What fails with these is no mutant but a slip of the pen."""

@@ -24,11 +24,17 @@ def describe(module: ModuleType) -> Iterator[str]:
 
 def _class(name: str, cls: type) -> Iterator[str]:
     yield f"class {name}{_construction(cls)}{_bases(cls)}"
-    for member in sorted(vars(cls)):
+    for member in sorted(_members(cls)):
         value = getattr(cls, member)
         # The fields of a slotted class are in its signature already.
         if not member.startswith("_") and not inspect.ismemberdescriptor(value):
             yield f"    {_value(f'{name}.{member}', value)}"
+
+
+def _members(cls: type) -> set[str]:
+    """Those of private bases are its own, as far as users can see."""
+    own = [base for base in cls.__mro__ if base is cls or base.__name__.startswith("_")]
+    return {name for base in own for name in vars(base)}
 
 
 def _value(name: str, thing: Any) -> str:

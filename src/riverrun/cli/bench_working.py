@@ -59,11 +59,13 @@ class Working:
         """Insert, work, and say how it goes and how it went."""
         await self._feed.fill(self._plan.jobs or ENOUGH)
         settle_memory()  # as `riverrun work` does
+        shown = await self._read()
         used = time.process_time()
         self._readings.add(Reading(at=time.monotonic(), worked=0, inserted=0))
+        report(self._readings.last, shown, 0)
         try:
             await self._client.start()
-            await self._until_over()
+            await self._until_over(shown)
         finally:
             await stop(self._client, self._signals)
         quarters = self._readings.quarters()
@@ -71,13 +73,10 @@ class Working:
             self._readings.add(await self._read())
         return self._result(time.process_time() - used, quarters)
 
-    async def _until_over(self) -> None:
+    async def _until_over(self, shown: Reading) -> None:
         """Say every two seconds how it goes, until one of the things happens that end it."""
         ends = [asyncio.ensure_future(end) for end in self._ends()]
         try:
-            shown = await self._read()
-            self._readings.add(shown)
-            report(self._readings.all[0], shown, 0)
             while not any(end.done() for end in ends):
                 await asyncio.wait(
                     ends, timeout=self._read_every, return_when=asyncio.FIRST_COMPLETED

@@ -12,7 +12,7 @@ from riverrun.cli.migrate_options import database_option, schema_option
 from riverrun.cli.nouns import age, ask, fail_if, json_option, one_by_one, print_json, print_table
 from riverrun.cli.terminal import printable
 from riverrun.client.client import Client
-from riverrun.client.jobs import JobPage
+from riverrun.client.job_questions import JobPage
 from riverrun.model.attempt_error import AttemptError
 from riverrun.model.errors import PayloadError
 from riverrun.model.job import JobRow, JobState

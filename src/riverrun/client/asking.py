@@ -49,10 +49,7 @@ class Asking:
         if self._pid is None:
             async with self._opening:
                 await self._open()
-        elif self._pid != os.getpid():
-            raise LifecycleError(
-                "this client was opened in another process; make a new one after a fork"
-            )
+        check_process(self._pid)
 
     async def _open(self) -> None:
         if self._pid is None:
@@ -64,3 +61,11 @@ class Asking:
         if self._pid in (None, os.getpid()):
             await self.database.close()
         self._pid = None
+
+
+def check_process(opened_in: int | None) -> None:
+    """Raise `LifecycleError` where a client is used that was opened before a fork."""
+    if opened_in not in (None, os.getpid()):
+        raise LifecycleError(
+            "this client was opened in another process; make a new one after a fork"
+        )

@@ -2,41 +2,33 @@
 
 import asyncio
 import logging
-import os
 from collections.abc import Iterable, Mapping
 from contextvars import ContextVar
-from dataclasses import fields
-from difflib import get_close_matches
 from functools import partial
 from types import TracebackType
 from typing import Any, Self, Unpack
 
+from riverrun.client import leader_questions
 from riverrun.client.asking import Asking
-from riverrun.client.config import Config, seconds
+from riverrun.client.config import seconds
 from riverrun.client.inserter import with_options
 from riverrun.client.inserting import Inserting
 from riverrun.client.jobs import Jobs
-from riverrun.client.leadership import Leadership, leader_of
+from riverrun.client.leadership import Leadership
 from riverrun.client.leadership_snapshot import Leader, LeadershipSnapshot
+from riverrun.client.options import client_config, given, is_own, url_of
 from riverrun.client.periodic_jobs import PeriodicJobsBundle
 from riverrun.client.queues import Queues
 from riverrun.client.served_queues import ServedQueues
 from riverrun.client.worker_half import WorkerHalf
 from riverrun.drivers.migrator import check_schema, migrate_up_all
 from riverrun.drivers.statement import Database
-from riverrun.drivers.url import (
-    DEFAULT_URL,
-    ENVIRONMENT_VARIABLE,
-    is_in_memory,
-    open_database,
-    redact,
-)
+from riverrun.drivers.url import open_database, redact
 from riverrun.model.duration import Duration
 from riverrun.model.errors import ConfigurationError, LifecycleError
 from riverrun.model.event import EventKind
 from riverrun.model.insert import InsertKeywords, InsertResult, insert_options
 from riverrun.model.job import JobRow
-from riverrun.model.notification import LEADERSHIP, request_resign_payload
 from riverrun.model.periodic_jobs import PeriodicJobs
 from riverrun.model.queue import QueueConfig
 from riverrun.worker.current import recorded_output
@@ -91,10 +83,10 @@ class Client:
         queues: Mapping[str, QueueConfig | int] | None = None,
         **options: Any,
     ) -> None:
-        self.config = _config(workers=workers, queues=queues or {}, **options)
-        self._url = _url(database)
-        self._is_ours = self._url is not None and (database is None or is_in_memory(self._url))
-        self._database = database if isinstance(database, Database) else self._open_database()
+        self.config = client_config(workers=workers, queues=queues or {}, **options)
+        self._url = url_of(database)
+        self._is_ours = is_own(database)
+        self._database: Database = given(database, Database) or self._open_database()
         self._asking = Asking(self._database, self._prepare)
         self._extensions = self.config.extensions()
         self._inserting = Inserting(self.config, self._asking, self._extensions, self._wake)
@@ -166,11 +158,7 @@ class Client:
         At most `buffer` events wait for the reader, further ones are dropped and counted. It ends when
         the client stops. Raises `LifecycleError` on a client that works no jobs.
         """
-        if not self.config.works_jobs:
-            raise LifecycleError(
-                "this client works no jobs (it has no queues), so it has no events"
-            )
-        return self._subscriptions.add(kinds, buffer=buffer)
+        return self._heard().add(kinds, buffer=buffer)
 
     @property
     def leadership(self) -> LeadershipSnapshot:
@@ -195,9 +183,7 @@ class Client:
 
     async def get_leader(self, *, tx: object | None = None) -> Leader | None:
         """Whoever leads by the database's word, asked now; None if nobody does."""
-        now = self.config.clock.now_or_none()
-        row = await self._asking.ask(lambda ops: ops.leader.get_valid(now=now), tx)
-        return None if row is None else leader_of(row)
+        return await self._asking.ask(leader_questions.get_leader(self.config.clock), tx)
 
     async def request_resign(
         self,
@@ -212,11 +198,8 @@ class Client:
         clients that are not riverrun ignore that, and resign. Nothing says whether it was heard: a
         leader that is `poll_only` does not. Raises `ValidationError` for a target that cannot be one.
         """
-        payload = request_resign_payload(leader_id, elected_at)
-        now = self.config.clock.now_or_none()
-        await self._asking.ask(
-            lambda ops: ops.notifications.notify(LEADERSHIP, [payload], now=now), tx
-        )
+        question = leader_questions.request_resign(self.config.clock, leader_id, elected_at)
+        await self._asking.ask(question, tx)
 
     async def open(self) -> None:
         """Connect, which the first use does by itself; raises what is wrong with the database."""
@@ -359,6 +342,13 @@ class Client:
         logger.info("using and, where needed, making the database %s", self._url)
         await migrate_up_all(self._database)
 
+    def _heard(self) -> Subscriptions:
+        if not self.config.works_jobs:
+            raise LifecycleError(
+                "this client works no jobs (it has no queues), so it has no events"
+            )
+        return self._subscriptions
+
     def _wake(self, queues: set[str]) -> None:
         if self._half is not None:
             self._half.wake(queues)
@@ -381,21 +371,3 @@ class Client:
 def set_current_client(client: Client) -> None:
     """Called by the executor at the beginning of each attempt, in the attempt's own context."""
     _current_client.set(client)
-
-
-def _url(database: str | Database | None) -> str | None:
-    """The URL to open; None where an open database was given, or the environment names one."""
-    if database is None:
-        return None if os.environ.get(ENVIRONMENT_VARIABLE) else DEFAULT_URL
-    return database if isinstance(database, str) else None
-
-
-def _config(**options: Any) -> Config:
-    """A misspelt option is named, with what may be meant."""
-    known = [field.name for field in fields(Config)]
-    for name in options:
-        if name not in known:
-            close = get_close_matches(name, known, n=1)
-            hint = f"did you mean {close[0]!r}?" if close else f"there are {', '.join(known)}"
-            raise ConfigurationError(f"there is no client option {name!r}; {hint}")
-    return Config(**options)

@@ -1,6 +1,7 @@
 """How a client behaves: every option with its meaning, unit and default, checked in one place."""
 
 import logging
+import os
 import socket
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -40,7 +41,8 @@ _EXPECTED: tuple[tuple[str, Any, str], ...] = (
     ("queues", _MAPPING, 'a mapping, such as {"default": 10}'),
     ("queue_retention", _MAPPING, 'a mapping, such as {"default": JobRetention(...)}'),
     ("workers", Workers | None, "Workers()"),
-    ("max_attempts thread_limit", int, "a whole number"),
+    ("max_attempts thread_limit process_limit", int, "a whole number"),
+    ("process_max_jobs process_max_memory", int | None, "a whole number"),
     ("id", str, "text"),
     ("schema", str | None, "text"),
     ("periodic_jobs", _LIST, "a list, such as [PeriodicJob(...)]"),
@@ -55,6 +57,13 @@ def default_client_id() -> str:
     """`<host>_<UTC time in microseconds>`: unique for each client process, as River makes it."""
     host = (socket.gethostname() or "unknown_host").replace(".", "_")[:60]
     return f"{host}_{datetime.now(UTC):%Y_%m_%dT%H_%M_%S_%f}"
+
+
+def usable_cpus() -> int:
+    """How many CPUs this process may use; at least 1."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,6 +143,17 @@ class Config:
     """How long a stop waits for cancelled jobs to end before it leaves them behind; 5 s."""
     thread_limit: int = 32
     """How many handlers written with `def` may run at once, all queues together."""
+    process_limit: int = field(default_factory=usable_cpus)
+    """How many handlers with `engine="process"` may run at once, each in a child process of the client;
+    as many as there are CPUs for it."""
+    process_max_jobs: int | None = 1000
+    """A child process is replaced after so many jobs; None for never."""
+    process_max_memory: int | None = None
+    """A child process is replaced after the job in which it had more than so many bytes of memory at
+    once; None for never."""
+    loop_block_threshold: Duration | None = 1
+    """How long the event loop may be blocked before a warning names the job that does it; 1 s, None to
+    look at it no more."""
     skip_unknown_job_check: bool = False
     """Accept inserts of kinds that `workers` does not know."""
     skip_job_kind_validation: bool = False
@@ -159,8 +179,8 @@ class Config:
         _check_id(self.id)
         if self.schema is not None:
             check_schema_name(self.schema)
-        if self.thread_limit < 1:
-            raise ConfigurationError(f"thread_limit: {self.thread_limit} is below 1")
+        for name in ("thread_limit", "process_limit", "process_max_jobs", "process_max_memory"):
+            self._check_positive(name)
         if self.queues and self.workers is None:
             raise ConfigurationError("queues are set but workers are not; give Workers() as well")
         self._check_durations()
@@ -242,6 +262,11 @@ class Config:
                 f"{timeout:g} s; jobs would be run again while they still run"
             )
 
+    def _check_positive(self, name: str) -> None:
+        number: int | None = getattr(self, name)
+        if number is not None and number < 1:
+            raise ConfigurationError(f"{name}: {number} is below 1")
+
     def _check_choice(self, name: str, choices: Sequence[str]) -> None:
         value: object = getattr(self, name)
         if value not in choices:
@@ -277,8 +302,9 @@ class Config:
             self.seconds_or_infinite(f"{state}_job_retention_period")
         if self.seconds_or_infinite("reindexer_timeout") == 0:
             raise ConfigurationError("reindexer_timeout: 0 s is too short; give -1 for no limit")
-        if self.soft_stop_timeout is not None:
-            self._seconds("soft_stop_timeout")
+        for name in ("soft_stop_timeout", "loop_block_threshold"):
+            if getattr(self, name) is not None:
+                self._seconds(name)
         try:
             timeout_seconds(self.job_timeout)
         except ValidationError as error:

@@ -1,9 +1,10 @@
 """Inserts on behalf of a client: its own transaction or the caller's, and who is told of it."""
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from riverrun.client.asking import Asking
+from riverrun.client.asking import Asking, LongQuestion, Question
 from riverrun.client.config import Config, seconds
 from riverrun.client.inserter import Inserter, Insertion
 from riverrun.client.notification_limiter import NotificationLimiter
@@ -14,6 +15,51 @@ from riverrun.model.notification import INSERT, insert_payload
 from riverrun.runtime.inserting import PeriodicInsert
 
 Jobs = Iterable[tuple[Any, InsertOptions]]
+Results = list[InsertResult]
+
+
+@dataclass(frozen=True, slots=True)
+class InsertPlan:
+    """One insert, resolved and checked: what to ask the database, and the queues that get jobs."""
+
+    insert: LongQuestion[Results]
+    insert_fast: LongQuestion[int]
+    queues: set[str]
+
+
+class InsertPlans:
+    """Makes plans, for both faces.
+
+    `allows` says whether a queue may be notified now. It is asked when a plan is made, since scripts of
+    SQLite run on a thread. In the caller's transaction the queues are notified always: only its commit
+    may wake a worker, and nobody knows when that comes; the same notification twice in a transaction is
+    sent once.
+    """
+
+    def __init__(
+        self, config: Config, extensions: Extensions, allows: Callable[[str], bool]
+    ) -> None:
+        self._inserter = Inserter(config, extensions)
+        self._allows = allows
+
+    def plan(
+        self, jobs: Jobs, tx: object | None, *, deduplicate: bool = False, one: bool = False
+    ) -> InsertPlan:
+        """Raises for the first job that breaks a rule, and what hooks and middleware raise."""
+        return self._planned(self._inserter.begin(jobs, deduplicate=deduplicate, one=one), tx)
+
+    def plan_periodic(self, jobs: Sequence[PeriodicInsert]) -> InsertPlan:
+        """The same for what periodic jobs have made."""
+        return self._planned(self._inserter.begin_periodic(jobs), None)
+
+    def _planned(self, insertion: Insertion, tx: object | None) -> InsertPlan:
+        queues = insertion.queues
+        notify = [queue for queue in sorted(queues) if tx is not None or self._allows(queue)]
+        return InsertPlan(
+            insert=lambda ops: self._inserter.insert(ops, insertion, notify),
+            insert_fast=lambda ops: self._inserter.insert_fast(ops, insertion, notify),
+            queues=queues,
+        )
 
 
 class Inserting:
@@ -31,30 +77,24 @@ class Inserting:
         wake: Callable[[set[str]], None],
     ) -> None:
         self._asking = asking
-        self._inserter = Inserter(config, extensions)
         self._wake = wake
         self.limiter = NotificationLimiter(seconds(config.fetch_cooldown), self._notify)
+        self._plans = InsertPlans(config, extensions, self.limiter.allows_or_owes)
 
     async def insert(
         self, jobs: Jobs, tx: object | None, *, deduplicate: bool = False, one: bool = False
-    ) -> list[InsertResult]:
+    ) -> Results:
         """Insert and read back."""
-        insertion = self._inserter.begin(jobs, deduplicate=deduplicate, one=one)
-        notify, queues = self._to_notify(insertion, tx), insertion.queues
-        results = await self._asking.ask_all(
-            lambda ops: self._inserter.insert(ops, insertion, notify), tx
-        )
-        self._inserted(queues, tx)
+        plan = self._plans.plan(jobs, tx, deduplicate=deduplicate, one=one)
+        results = await self._asking.ask_all(plan.insert, tx)
+        self._inserted(plan, tx)
         return results
 
     async def insert_fast(self, jobs: Jobs, tx: object | None) -> int:
         """Insert and read nothing back; the number inserted."""
-        insertion = self._inserter.begin(jobs)
-        notify, queues = self._to_notify(insertion, tx), insertion.queues
-        count = await self._asking.ask_all(
-            lambda ops: self._inserter.insert_fast(ops, insertion, notify), tx
-        )
-        self._inserted(queues, tx)
+        plan = self._plans.plan(jobs, tx)
+        count = await self._asking.ask_all(plan.insert_fast, tx)
+        self._inserted(plan, tx)
         return count
 
     async def insert_periodic(
@@ -63,32 +103,23 @@ class Inserting:
         run: Callable[[Script[Any]], Awaitable[Any]],
     ) -> int:
         """Insert what periodic jobs have made, in the transaction that `run` opens; how many are new."""
-        insertion = self._inserter.begin_periodic(jobs)
-        notify, queues = self._to_notify(insertion, None), insertion.queues
-        results: list[InsertResult] = await run(
-            self._inserter.insert(self._asking.operations, insertion, notify)
-        )
-        self._inserted(queues, None)
+        plan = self._plans.plan_periodic(jobs)
+        results: Results = await run(plan.insert(self._asking.operations))
+        self._inserted(plan, None)
         return sum(not result.unique_skipped_as_duplicate for result in results)
 
     async def close(self) -> None:
         await self.limiter.close()
 
-    def _to_notify(self, insertion: Insertion, tx: object | None) -> list[str]:
-        """The queues to notify with the insert; decided here, as SQLite scripts run on a thread.
-
-        In the caller's transaction always, since only its commit may wake a worker, and nobody knows
-        when that comes; the same notification twice in a transaction is sent once.
-        """
-        queues = sorted(insertion.queues)
-        if tx is not None:
-            return queues
-        return [queue for queue in queues if self.limiter.allows_or_owes(queue)]
-
-    def _inserted(self, queues: set[str], tx: object | None) -> None:
+    def _inserted(self, plan: InsertPlan, tx: object | None) -> None:
         if tx is None:
-            self._wake(queues)
+            self._wake(plan.queues)
 
     async def _notify(self, queue: str) -> None:
-        payload = insert_payload(queue)
-        await self._asking.ask(lambda ops: ops.notifications.notify(INSERT, [payload]))
+        await self._asking.ask(notify_of_insert(queue))
+
+
+def notify_of_insert(queue: str) -> Question[None]:
+    """Tell the workers of a queue that there are jobs."""
+    payload = insert_payload(queue)
+    return lambda ops: ops.notifications.notify(INSERT, [payload])

@@ -1,43 +1,25 @@
 """`client.jobs`: look at jobs, one by one or by filters, and cancel, retry, change or delete them."""
 
-import sys
 from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass
-from typing import TypeAlias, Unpack
+from typing import Unpack
 
 from msgspec import UNSET
 
 from riverrun.client.asking import Asking
-from riverrun.model.errors import NotFoundError, SchemaError, ValidationError
-from riverrun.model.gojson import MAX_JSON_BYTES, encode_json
-from riverrun.model.job import JobRow, JobState
-from riverrun.model.job_counts import JobCountByQueueAndState
-from riverrun.model.job_cursor import JobCursor
-from riverrun.model.job_query import (
-    JobListKeywords,
-    JobQuery,
-    check_limit,
-    check_texts,
-    job_query,
+from riverrun.client.job_questions import (
+    JobPage,
+    JobQuestions,
+    JobRows,
+    ListRequest,
+    PageRequest,
+    QueueCounts,
 )
+from riverrun.model.job import JobRow, JobState
+from riverrun.model.job_query import JobListKeywords
 from riverrun.runtime.clock import Clock
-
-JobRows: TypeAlias = list[JobRow]
-QueueCounts: TypeAlias = list[JobCountByQueueAndState]
 
 DEFAULT_LIMIT = 100
 """Jobs of a page, or of one `delete_many`, unless more or fewer are asked for; River's number."""
-
-LIST_PAGE = 1000
-"""Jobs that `list` reads at a time."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class JobPage:
-    """Some jobs in order; `cursor` is the place of the last one, None if there is none."""
-
-    jobs: JobRows
-    cursor: JobCursor | None
 
 
 class Jobs:
@@ -57,15 +39,12 @@ class Jobs:
         recorded_output: Callable[[], object] = lambda: UNSET,
     ) -> None:
         self._asking = asking
-        self._clock = clock
         self._cancelled = cancelled
-        self._recorded_output = recorded_output
+        self._questions = JobQuestions(clock, recorded_output)
 
     async def get(self, job_id: int, *, tx: object | None = None) -> JobRow:
         """The job; raises `NotFoundError`, and `PayloadError` if its row cannot be decoded."""
-        job = _found(await self._asking.ask(lambda ops: ops.jobs.get(job_id), tx), job_id)
-        job.check_decodable()
-        return job
+        return await self._asking.ask(self._questions.get(job_id), tx)
 
     async def cancel(self, job_id: int, *, tx: object | None = None) -> JobRow:
         """Cancel the job and return its row; one that has ended is returned as it is.
@@ -73,12 +52,7 @@ class Jobs:
         A waiting job is cancelled at once. A running one is told, by a notification where the database
         has them, and ends as `cancelled` unless it succeeds first. Raises `NotFoundError`.
         """
-        now = self._clock.now_or_none()
-        row = await self._asking.ask_all(
-            lambda ops: ops.jobs.cancel(job_id, cancel_attempted_at=self._clock.now(), now=now),
-            tx,
-        )
-        job = _found(row, job_id)
+        job = await self._asking.ask_all(self._questions.cancel(job_id), tx)
         if tx is None and not job.state.finalized:
             self._cancelled(job)
         return job
@@ -91,14 +65,11 @@ class Jobs:
         notified: the job is found by polling. Raises `NotFoundError`, and `UniqueConflictError` if
         another live job holds its unique key.
         """
-        now = self._clock.now_or_none()
-        row = await self._asking.ask_all(lambda ops: ops.jobs.retry(job_id, now=now), tx)
-        return _found(row, job_id)
+        return await self._asking.ask_all(self._questions.retry(job_id), tx)
 
     async def delete(self, job_id: int, *, tx: object | None = None) -> JobRow:
         """Delete the job and return what it was; raises `JobRunningError` and `NotFoundError`."""
-        row = await self._asking.ask_all(lambda ops: ops.jobs.delete(job_id), tx)
-        return _found(row, job_id)
+        return await self._asking.ask_all(self._questions.delete(job_id), tx)
 
     async def delete_many(
         self,
@@ -126,8 +97,8 @@ class Jobs:
             "queues": queues,
             "states": states,
         }
-        query, count = _deletable(filters, unsafe_all=unsafe_all), check_limit(limit)
-        return await self._asking.ask(lambda ops: ops.jobs.delete_many(query, limit=count), tx)
+        question = self._questions.delete_many(filters, limit=limit, unsafe_all=unsafe_all)
+        return await self._asking.ask(question, tx)
 
     async def update(
         self, job_id: int, *, output: object = UNSET, tx: object | None = None
@@ -138,13 +109,7 @@ class Jobs:
         the job being worked here has recorded as its output is stored, and if that is nothing, the row
         is returned as it is. Raises `ValidationError`, `PayloadError` and `NotFoundError`.
         """
-        value = self._recorded_output() if output is UNSET else output
-        if value is UNSET:
-            row = await self._asking.ask(lambda ops: ops.jobs.get(job_id), tx)
-        else:
-            encoded = _encode_output(value)
-            row = await self._asking.ask(lambda ops: ops.jobs.set_output(job_id, encoded), tx)
-        return _found(row, job_id)
+        return await self._asking.ask(self._questions.update(job_id, output), tx)
 
     async def page(
         self,
@@ -168,8 +133,7 @@ class Jobs:
             >>> asyncio.run(main())
             JobPage(jobs=[], cursor=None)
         """
-        query = job_query(**filters)
-        return await self._page(query, check_limit(limit), tx)
+        return await self._page(PageRequest(filters, limit=limit), tx)
 
     async def count_by_queue(
         self, queues: Sequence[str], *, tx: object | None = None
@@ -178,8 +142,7 @@ class Jobs:
 
         A queue without jobs counts as well, with zeros, and one that is named twice comes once.
         """
-        names = check_texts("queues", queues)
-        return await self._asking.ask(lambda ops: ops.jobs.count_by_queue(names), tx)
+        return await self._asking.ask(self._questions.count_by_queue(queues), tx)
 
     def list(
         self,
@@ -224,69 +187,15 @@ class Jobs:
             2 {"name":"Bob"}
             1 {"name":"Ada"}
         """
-        if limit is not None and (not isinstance(limit, int) or limit <= 0):  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise ValidationError(f"limit: count must be > 0, not {limit!r}, or None for all")
-        return self._rows(job_query(**filters), limit, tx)
+        return self._rows(ListRequest(filters, limit=limit), tx)
 
-    async def _page(self, query: JobQuery, limit: int, tx: object | None) -> JobPage:
-        try:
-            jobs = await self._asking.ask(lambda ops: ops.jobs.list(query, limit=limit), tx)
-        except SchemaError as error:
-            if not query.where:
-                raise
-            cause = error.__cause__ or error  # a name that does not exist is the caller's here
-            raise ValidationError(f"where: the database refuses it: {cause}") from error
-        return JobPage(jobs=jobs, cursor=query.cursor_of(jobs[-1]) if jobs else None)
+    async def _page(self, request: PageRequest, tx: object | None) -> JobPage:
+        with request.explaining():
+            return await self._asking.ask(request.question, tx)
 
-    async def _rows(
-        self, query: JobQuery, limit: int | None, tx: object | None
-    ) -> AsyncIterator[JobRow]:
-        while limit is None or limit > 0:
-            size = LIST_PAGE if limit is None else min(limit, LIST_PAGE)
-            page = await self._page(query, size, tx)
+    async def _rows(self, request: ListRequest, tx: object | None) -> AsyncIterator[JobRow]:
+        while request.has_more:
+            page = await self._page(request, tx)
             for job in page.jobs:
                 yield job
-            if len(page.jobs) < size:
-                return
-            query = query.following(page.jobs[-1])
-            limit = None if limit is None else limit - size
-
-
-def _deletable(filters: JobListKeywords, *, unsafe_all: bool) -> JobQuery:
-    """The query, unless it would delete more than was meant."""
-    given = [name for name, values in filters.items() if values is not None]
-    empty = [name for name in given if not filters.get(name)]
-    if unsafe_all and given:
-        raise ValidationError(
-            f"UnsafeAll no longer meaningful with non-default filters applied: leave out unsafe_all, "
-            f"or {', '.join(given)}"
-        )
-    if not unsafe_all and len(empty) == len(given):
-        raise ValidationError(
-            "delete with no filters not allowed to prevent accidental deletion of all jobs; either "
-            "specify a predicate (ids, kinds, priorities, queues or states) or unsafe_all=True"
-        )
-    if empty:
-        raise ValidationError(
-            f"{empty[0]}: an empty list would filter nothing, and jobs would be deleted whatever "
-            f"their {empty[0]}; leave it out if that is meant"
-        )
-    return job_query(**filters)
-
-
-def _encode_output(value: object) -> str:
-    """Encoded as the member of an object that it becomes, for a float alone is not put in Go's form."""
-    encoded = encode_json({"output": value}, name="output", limit=sys.maxsize)
-    encoded = encoded.removeprefix('{"output":').removesuffix("}")
-    size = len(encoded.encode())
-    if size > MAX_JSON_BYTES:
-        raise ValidationError(f"output is too large: {size} bytes (max 32 MB)")
-    return encoded
-
-
-def _found(row: JobRow | None, job_id: int) -> JobRow:
-    if row is None:
-        raise NotFoundError(
-            f"job {job_id} does not exist; it may have been cleaned after its retention"
-        )
-    return row
+            request.go_on(page)

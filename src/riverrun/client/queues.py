@@ -3,14 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
-import msgspec
-
 from riverrun.client.asking import Asking
+from riverrun.client.queue_questions import QueueQuestions
 from riverrun.client.served_queues import ServedQueues
-from riverrun.model.errors import NotFoundError
-from riverrun.model.gojson import encode_metadata
-from riverrun.model.job_query import check_limit
-from riverrun.model.notification import METADATA_CHANGED, PAUSE, RESUME, ControlMessage
+from riverrun.model.notification import ControlMessage
 from riverrun.model.queue import QueueConfig, QueueRow
 from riverrun.runtime.clock import Clock
 
@@ -23,34 +19,24 @@ class Queues:
 
     def __init__(self, asking: Asking, clock: Clock, served: ServedQueues) -> None:
         self._asking = asking
-        self._clock = clock
+        self._questions = QueueQuestions(clock)
         self._served = served
 
     async def get(self, name: str, *, tx: object | None = None) -> QueueRow:
         """The queue; raises `NotFoundError` if no client has served it lately."""
-        queue = await self._asking.ask(lambda ops: ops.queues.get(name), tx)
-        if queue is None:
-            raise _unknown(name)
-        return queue
+        return await self._asking.ask(self._questions.get(name), tx)
 
     async def list(self, *, limit: int = 100, tx: object | None = None) -> list[QueueRow]:
         """The first `limit` queues on record (1 to 10,000), by name. Raises `ValidationError`."""
-        count = check_limit(limit)
-        return await self._asking.ask(lambda ops: ops.queues.list(count), tx)
+        return await self._asking.ask(self._questions.list(limit), tx)
 
     async def pause(self, name: str, *, tx: object | None = None) -> None:
         """Stop fetching from the queue, on every client, or from all with "*"; raises `NotFoundError`."""
-        now = self._clock.now_or_none()
-        if not await self._asking.ask_all(lambda ops: ops.queues.pause(name, now=now), tx):
-            raise _unknown(name)
-        self._tell(ControlMessage(action=PAUSE, queue=name), tx)
+        self._tell(await self._asking.ask_all(self._questions.pause(name), tx), tx)
 
     async def resume(self, name: str, *, tx: object | None = None) -> None:
         """Fetch from the queue again, or from all with "*"; raises `NotFoundError`."""
-        now = self._clock.now_or_none()
-        if not await self._asking.ask_all(lambda ops: ops.queues.resume(name, now=now), tx):
-            raise _unknown(name)
-        self._tell(ControlMessage(action=RESUME, queue=name), tx)
+        self._tell(await self._asking.ask_all(self._questions.resume(name), tx), tx)
 
     async def update(
         self,
@@ -66,14 +52,10 @@ class Queues:
         object; and on PostgreSQL `ValidationError` for more than about 8 kB, since the metadata
         travels in a notification.
         """
-        text = None if metadata is None else encode_metadata(metadata) or "{}"
-        now = self._clock.now_or_none()
-        queue = await self._asking.ask_all(lambda ops: ops.queues.update(name, text, now=now), tx)
-        if queue is None:
-            raise _unknown(name)
-        if text is not None:
-            raw = msgspec.Raw(queue.encoded_metadata.encode())
-            self._tell(ControlMessage(action=METADATA_CHANGED, queue=name, metadata=raw), tx)
+        question = self._questions.update(name, metadata)
+        queue, message = await self._asking.ask_all(question, tx)
+        if message is not None:
+            self._tell(message, tx)
         return queue
 
     async def add(self, name: str, queue: QueueConfig | int) -> None:
@@ -118,7 +100,3 @@ class Queues:
         """In the caller's transaction nothing has happened yet, and perhaps never will."""
         if tx is None:
             self._served.hear(message)
-
-
-def _unknown(name: str) -> NotFoundError:
-    return NotFoundError(f"queue {name!r} does not exist; a queue is known once a client serves it")

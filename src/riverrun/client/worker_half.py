@@ -2,7 +2,7 @@
 
 Started in this order, and stopped in reverse, which *is* the graceful shutdown:
 
-    notifier ─► completer ─► statistics ─► leadership ─► producers
+    watchdog ─► notifier ─► completer ─► statistics ─► leadership ─► producers
 
 so that on a stop fetching ends first and jobs are let finish, then the term and its maintenance, then
 the last outcomes are written, and only then is the listening connection let go.
@@ -26,12 +26,15 @@ from riverrun.model.event import Event
 from riverrun.model.extension import Extensions
 from riverrun.model.notification import CANCEL, ControlMessage
 from riverrun.model.periodic_jobs import PeriodicJobs
+from riverrun.runtime.child_process import is_child_process
 from riverrun.runtime.elector import LONGEST_DRAIN, Elector
 from riverrun.runtime.groups import start_all
 from riverrun.runtime.handle import DatabaseHandle
 from riverrun.runtime.lease import LONGEST_RESIGNATION
+from riverrun.runtime.loop_watchdog import LoopWatchdog
 from riverrun.runtime.maintainer import Maintainer
 from riverrun.runtime.notifier import Notifier
+from riverrun.runtime.processes import ProcessPool
 from riverrun.runtime.service import Service, ServiceState
 from riverrun.runtime.summons import Summons
 from riverrun.runtime.threads import ThreadPool
@@ -40,9 +43,11 @@ from riverrun.worker.completer import Completer
 from riverrun.worker.executor import Executor, ExecutorOptions
 from riverrun.worker.kind_policy import WorkersKindPolicy
 from riverrun.worker.metrics import Metrics
+from riverrun.worker.process_engine import process_pool
 from riverrun.worker.producer import Producer, ProducerOptions
 from riverrun.worker.producers import Producers
 from riverrun.worker.registry import Workers
+from riverrun.worker.running import job_in
 from riverrun.worker.statistics import Statistics
 from riverrun.worker.subscriptions import Subscriptions
 
@@ -82,6 +87,7 @@ class WorkerHalf:
         self._abandoned = asyncio.Event()
         self._threads = ThreadPool(config.thread_limit)
         self._workers = _workers(config)
+        self._processes = _processes(config, self._workers)
         self._kinds = tuple(self._workers.kinds()) if config.fetch_only_known_kinds else None
         self._metrics = Metrics(extensions.metric_emit)
         self._db = DatabaseHandle(asking.database, asking.operations, config.clock)
@@ -95,7 +101,9 @@ class WorkerHalf:
             executor_options(config, extensions),
             enter,
             db=self._db,
+            processes=self._processes,
         )
+        self._watchdog = self._loop_watchdog()
         self.producers = Producers(served.names, self._producer)
         served.attach(self.producers)
         self._completer.on_room = self.producers.wake_all
@@ -146,6 +154,8 @@ class WorkerHalf:
             await self._stop_in_turn(self._writing(), LAST_WRITES)
         finally:
             self._threads.close()
+            if self._processes is not None:
+                await self._processes.close()
             if self._escalation is not None:
                 self._escalation.cancel()
         logger.info("client %s stopped", self._config.id)
@@ -219,8 +229,8 @@ class WorkerHalf:
         return [*self._writing(), *self._leadership(), self.producers]
 
     def _writing(self) -> list[Service]:
-        notifier = [] if self._notifier is None else [self._notifier]
-        return [*notifier, self._completer, self.statistics]
+        first = (self._watchdog, self._notifier)
+        return [*(part for part in first if part is not None), self._completer, self.statistics]
 
     def _leadership(self) -> list[Service]:
         parts = (self.maintainer, self.elector)
@@ -232,6 +242,15 @@ class WorkerHalf:
 
     def _wants_events(self) -> bool:
         return bool(self._subscriptions) or self.statistics.wants_events
+
+    def _loop_watchdog(self) -> LoopWatchdog | None:
+        """What tells of jobs that block the event loop; None if nobody wants to know."""
+        threshold = seconds(self._config.loop_block_threshold)
+        if threshold == 0:
+            return None
+        return LoopWatchdog(
+            threshold, lambda task: job_in(task, self.producers), observe=self._metrics.emit
+        )
 
     def _producer(self, name: str) -> Producer:
         queue = self._served[name]
@@ -319,7 +338,21 @@ def executor_options(config: Config, extensions: Extensions) -> ExecutorOptions:
     )
 
 
+def _processes(config: Config, workers: Workers) -> ProcessPool | None:
+    return process_pool(
+        workers,
+        config.process_limit,
+        max_jobs=config.process_max_jobs,
+        max_memory=config.process_max_memory,
+    )
+
+
 def _workers(config: Config) -> Workers:
+    if is_child_process():
+        raise LifecycleError(
+            "a process that was started to work single jobs imports the program's module, and that "
+            'started a client which works jobs; put the start under `if __name__ == "__main__":`'
+        )
     if config.workers is None or len(config.workers) == 0:
         raise ConfigurationError(
             "workers: no worker is registered; add at least one to Workers before starting"

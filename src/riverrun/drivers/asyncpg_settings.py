@@ -15,7 +15,7 @@ from riverrun.model.errors import ConfigurationError
 APPLICATION_NAME = "riverrun"
 
 # Tuning of other clients that changes nothing about which server is reached, or how safely.
-_NOT_OURS = frozenset(
+NOT_OURS = frozenset(
     {
         "channel_binding",
         "connect_timeout",
@@ -109,7 +109,7 @@ def misread(url: str, error: Exception | None = None) -> ConfigurationError:
 
 def _ours(query: str) -> str:
     pairs = query.split("&")
-    return "&".join(pair for pair in pairs if pair.partition("=")[0] not in _NOT_OURS)
+    return "&".join(pair for pair in pairs if pair.partition("=")[0] not in NOT_OURS)
 
 
 def _refuse_channel_binding(given: dict[str, str], url: str) -> None:

@@ -17,8 +17,8 @@ We begin, commit, roll back and close nothing, and set no savepoints.
 """
 
 import asyncio
-import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from importlib import import_module
 from typing import Any, Literal, Protocol, TypeVar, runtime_checkable
 
 from riverrun.drivers.dialect import Dialect, ServerFacts
@@ -28,6 +28,20 @@ from riverrun.model.errors import RiverError, UnsupportedError
 
 T = TypeVar("T")
 ParamStyle = Literal["$", "%"]
+
+_LIBRARIES = ("django", "psycopg", "psycopg2", "sqlalchemy")
+"""Each has a module of this name beside this one."""
+
+_ASYNC = (
+    "an asyncpg connection, a psycopg AsyncConnection or AsyncCursor, a SQLAlchemy or SQLModel"
+    " AsyncSession or AsyncConnection, or any object that, like a `ForeignConnection`, has"
+    " `paramstyle`, `async fetch(sql, params)` and `async execute(sql)`"
+)
+_SYNC = (
+    "a psycopg Connection or Cursor, a psycopg2 connection or cursor, a SQLAlchemy or SQLModel Session"
+    " or Connection, a database connection of Django's, or any object that, like a"
+    " `ForeignSyncConnection`, has `paramstyle`, `fetch(sql, params)` and `execute(sql)`"
+)
 
 
 @runtime_checkable
@@ -112,18 +126,28 @@ def adopt(tx: object, schema: str | None, server: ServerFacts | None = None) -> 
 
     `server` is what the lending database knows; without it, each connection is asked anew.
     """
-    foreign = tx if isinstance(tx, ForeignConnection) else _of_psycopg(tx)
+    foreign = tx if isinstance(tx, ForeignConnection) else _from_its_library(tx, "foreign_async")
     if foreign is None:
-        raise _unsupported(tx, "an asyncpg connection, a psycopg AsyncConnection or AsyncCursor")
+        raise _unsupported(tx, _ASYNC)
     return Adopted(foreign, schema, server)
 
 
 def adopt_sync(tx: object, schema: str | None, server: ServerFacts | None = None) -> SyncConnection:
     """The synchronous client's `tx`; raises `UnsupportedError`."""
-    foreign = tx if isinstance(tx, ForeignSyncConnection) else _of_psycopg_sync(tx)
+    foreign = tx if isinstance(tx, ForeignSyncConnection) else _from_its_library(tx, "foreign_sync")
+    if library_of(tx, ("asyncpg",)):
+        raise UnsupportedError(
+            "`tx` is asyncpg's, which is asynchronous, and this is the synchronous client: use `Client`"
+        )
     if foreign is None:
-        raise _unsupported(tx, "a psycopg Connection or Cursor")
+        raise _unsupported(tx, _SYNC)
     return AdoptedSync(foreign, schema, server)
+
+
+def library_of(tx: object, libraries: Collection[str]) -> str | None:
+    """The one of `libraries` that `tx` comes from, if any: told by its type, importing nothing."""
+    packages = (kind.__module__.partition(".")[0] for kind in type(tx).__mro__)
+    return next((package for package in packages if package in libraries), None)
 
 
 async def ask(foreign: ForeignConnection, statement: Statement[Any]) -> Sequence[Row]:
@@ -143,29 +167,17 @@ def ask_sync(foreign: ForeignSyncConnection, statement: Statement[Any]) -> Seque
     return foreign.fetch(statement.sql, statement.params)
 
 
-def _of_psycopg(tx: object) -> ForeignConnection | None:
-    # It is optional: whoever gives a psycopg connection has imported it.
-    if "psycopg" not in sys.modules:
+def _from_its_library(tx: object, face: Literal["foreign_async", "foreign_sync"]) -> Any:
+    """What the module for the library of `tx` makes of it; that library is optional, but it is there."""
+    library = library_of(tx, _LIBRARIES)
+    if library is None:
         return None
-    from riverrun.drivers.psycopg import foreign_async  # noqa: PLC0415
-
-    return foreign_async(tx)
-
-
-def _of_psycopg_sync(tx: object) -> ForeignSyncConnection | None:
-    if "psycopg" not in sys.modules:
-        return None
-    from riverrun.drivers.psycopg import foreign_sync  # noqa: PLC0415
-
-    return foreign_sync(tx)
+    return getattr(import_module(f"riverrun.drivers.{library}"), face)(tx)
 
 
 def _unsupported(tx: object, supported: str) -> UnsupportedError:
     kind = f"{type(tx).__module__}.{type(tx).__qualname__}"
-    return UnsupportedError(
-        f"`tx` cannot be a {kind}; give {supported}, or an object with the methods of a"
-        " ForeignConnection"
-    )
+    return UnsupportedError(f"`tx` cannot be a {kind}; give {supported}")
 
 
 def _as_ours(error: Exception, doing: str) -> Exception:

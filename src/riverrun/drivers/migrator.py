@@ -22,7 +22,15 @@ from riverrun.drivers.migration import (
     plan_up,
 )
 from riverrun.drivers.migration_table import MigrationLog
-from riverrun.drivers.statement import Database, Row, Script, Statement, drive
+from riverrun.drivers.statement import (
+    Database,
+    Row,
+    Script,
+    Statement,
+    SyncDatabase,
+    drive,
+    drive_sync,
+)
 from riverrun.model.errors import (
     DatabaseError,
     DatabaseUnavailableError,
@@ -228,18 +236,27 @@ async def check_schema(database: Database) -> None:
 
     The tables themselves are looked at, not the recorded versions: some keep them with another tool.
     """
-    sql = database.dialect.sql("find_tables").text
-    has_jobs, has_notifications = await database.run(Statement("find_tables", sql, (), _first_row))
+    await drive(database, _check_schema(database.dialect))
+
+
+def check_schema_sync(database: SyncDatabase) -> None:
+    """`check_schema` for programs without an event loop."""
+    drive_sync(database, _check_schema(database.dialect))
+
+
+def _check_schema(dialect: Dialect) -> Script[None]:
+    sql = dialect.sql("find_tables").text
+    has_jobs, has_notifications = yield Statement("find_tables", sql, (), _first_row)
     if not (has_jobs and has_notifications):
-        raise SchemaError(await _what_is_missing(database, has_jobs=bool(has_jobs)))
+        raise SchemaError((yield from _what_is_missing(dialect, has_jobs=bool(has_jobs))))
 
 
-async def _what_is_missing(database: Database, *, has_jobs: bool) -> str:
+def _what_is_missing(dialect: Dialect, *, has_jobs: bool) -> Script[str]:
     try:
-        applied = await drive(database, MigrationLog(database.dialect, MAIN_LINE).applied())
+        applied = yield from MigrationLog(dialect, MAIN_LINE).applied()
     except MigrationError as error:
         return str(error)
-    schema = database.dialect.schema
+    schema = dialect.schema
     where = f" in schema {schema}" if schema else ""
     state = (
         f"are at version {max(applied, default=0)}, and {_OLDEST_USABLE} or later is needed"

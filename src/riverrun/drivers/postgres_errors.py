@@ -88,8 +88,8 @@ def is_misled(error: BaseException) -> bool:
 
 
 def sqlstate_of(error: BaseException) -> str | None:
-    """PostgreSQL's code, where the error carries one."""
-    sqlstate: Any = getattr(error, "sqlstate", None)
+    """PostgreSQL's code, where the error carries one; psycopg2 calls it `pgcode`."""
+    sqlstate: Any = getattr(error, "sqlstate", None) or getattr(error, "pgcode", None)
     return sqlstate if isinstance(sqlstate, str) else None
 
 

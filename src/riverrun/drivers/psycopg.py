@@ -1,16 +1,15 @@
 """PostgreSQL on a caller's own psycopg 3 connection, asynchronous or not.
 
-psycopg is what Django and SQLAlchemy have open, so this is how a job joins their transactions. It is
-an optional dependency: import this module only once psycopg is known to be there.
+It is an optional dependency: import this module only for an object that is psycopg's.
 """
 
 from collections.abc import Sequence
-from datetime import UTC
 from typing import Any, TypeGuard
 
 import psycopg
 from psycopg.rows import tuple_row
 
+from riverrun.drivers.dbapi_rows import plain_rows
 from riverrun.drivers.foreign import (
     Adopted,
     AdoptedSync,
@@ -21,14 +20,11 @@ from riverrun.drivers.foreign import (
 from riverrun.drivers.statement import Row
 from riverrun.model.errors import UnsupportedError
 
-_TIMESTAMPTZ = 1184
-"""PostgreSQL's number for the type, which never changes."""
-
 
 class PsycopgForeign:
     """A psycopg `AsyncConnection` as a `ForeignConnection`.
 
-    Each statement has a cursor of its own, so that neither the row factory nor the results of the
+    Each statement has a plain cursor of its own, so that neither the factories nor the results of the
     caller's cursors are in the way.
     """
 
@@ -38,12 +34,14 @@ class PsycopgForeign:
         self._connection = connection
 
     async def fetch(self, sql: str, params: Sequence[Any], /) -> Sequence[Row]:
-        async with self._connection.cursor(row_factory=tuple_row) as cursor:
+        async with psycopg.AsyncCursor(self._connection, row_factory=tuple_row) as cursor:
             await cursor.execute(sql.encode(), params)
-            return _in_utc(cursor, await cursor.fetchall()) if cursor.description else ()
+            if cursor.description is None:
+                return ()
+            return plain_rows(cursor.description, await cursor.fetchall())
 
     async def execute(self, sql: str, /) -> None:
-        async with self._connection.cursor() as cursor:
+        async with psycopg.AsyncCursor(self._connection) as cursor:
             await cursor.execute(sql.encode())
 
 
@@ -56,12 +54,14 @@ class PsycopgSyncForeign:
         self._connection = connection
 
     def fetch(self, sql: str, params: Sequence[Any], /) -> Sequence[Row]:
-        with self._connection.cursor(row_factory=tuple_row) as cursor:
+        with psycopg.Cursor(self._connection, row_factory=tuple_row) as cursor:
             cursor.execute(sql.encode(), params)
-            return _in_utc(cursor, cursor.fetchall()) if cursor.description else ()
+            if cursor.description is None:
+                return ()
+            return plain_rows(cursor.description, cursor.fetchall())
 
     def execute(self, sql: str, /) -> None:
-        with self._connection.cursor() as cursor:
+        with psycopg.Cursor(self._connection) as cursor:
             cursor.execute(sql.encode())
 
 
@@ -105,21 +105,6 @@ def foreign_sync(tx: object) -> ForeignSyncConnection | None:
             " use `Client`, or give a Connection"
         )
     return None
-
-
-def _in_utc(
-    cursor: psycopg.AsyncCursor[Any] | psycopg.Cursor[Any], rows: list[tuple[Any, ...]]
-) -> Sequence[Row]:
-    """Times in UTC, as asyncpg has them: psycopg gives them in the time zone of the caller's session."""
-    columns = cursor.description or ()
-    times = [place for place, column in enumerate(columns) if column.type_code == _TIMESTAMPTZ]
-    if not times:
-        return rows
-    changed = [list(row) for row in rows]
-    for row in changed:
-        for place in times:
-            row[place] = row[place] and row[place].astimezone(UTC)
-    return changed
 
 
 def _connection_of(tx: object) -> object:

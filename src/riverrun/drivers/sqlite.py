@@ -14,23 +14,17 @@ With `schema`, the file is attached under that name, and connections given as `t
 it under the same name.
 """
 
-import os
-import sqlite3
-import time
 from functools import partial
 from pathlib import Path
 from typing import Literal, TypeVar
 
-import apsw
-
 from riverrun.drivers.dialect import Dialect
-from riverrun.drivers.sqlite_engine import MEMORY, SQLiteEngine, SQLiteOptions, execute
-from riverrun.drivers.sqlite_errors import foreign_errors, translated
-from riverrun.drivers.sqlite_library import Session, SQLiteLibrary, checked, sqlite_library
+from riverrun.drivers.sqlite_engine import MEMORY, SQLiteEngine, SQLiteOptions
+from riverrun.drivers.sqlite_lent import SQLiteSyncConnection, lent, lent_sync
+from riverrun.drivers.sqlite_library import SQLiteLibrary, checked, sqlite_library
 from riverrun.drivers.sqlite_listener import SQLiteListener
-from riverrun.drivers.sqlite_thread import OwnThread
-from riverrun.drivers.statement import Script, Statement
-from riverrun.model.errors import LifecycleError, UnsupportedError
+from riverrun.drivers.sqlite_thread import SharedThread
+from riverrun.drivers.statement import Connection, Script, Statement
 
 T = TypeVar("T")
 
@@ -61,8 +55,7 @@ class _SQLite:
             busy_timeout=busy_timeout,
         )
         self._engine = SQLiteEngine(self._library, options)
-        self._thread: OwnThread | None = None
-        self._process = 0
+        self._shared = SharedThread(self._path)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._path!r})"
@@ -71,61 +64,29 @@ class _SQLite:
     def dialect(self) -> Dialect:
         return self._engine.dialect
 
-    def _started(self) -> OwnThread:
-        if self._thread is None:
-            self._process = os.getpid()
-            self._thread = OwnThread(f"riverrun sqlite {self._path}")
-        return self._running()
-
-    def _running(self) -> OwnThread:
-        if self._thread is None:
-            raise LifecycleError(f"the SQLite database {self._path} is not open")
-        if not self._is_ours():
-            raise LifecycleError(
-                f"the SQLite database {self._path} was opened in process {self._process}, which forked "
-                "this one: SQLite connections do not survive a fork, open it anew in each process"
-            )
-        return self._thread
-
-    def _is_ours(self) -> bool:
-        return self._process == os.getpid()
-
-    def _taken(self) -> OwnThread | None:
-        """The thread, which from now on is nobody's; a forked process has none and keeps hands off."""
-        if not self._is_ours():
-            return None
-        thread, self._thread = self._thread, None
-        return thread
-
-    def _lent(self, tx: object) -> Session:
-        session = self._library.lend(tx)
-        if session is None:
-            raise UnsupportedError(_refusal(tx, self._library))
-        return session
-
 
 class SQLiteDatabase(_SQLite):
     """The `Database` port over a file, or over `:memory:`."""
 
     async def open(self) -> None:
-        thread = self._started()
+        thread = self._shared.join(self)
         try:
             await thread.call(self._engine.connect)
         except BaseException:
-            if self._thread is thread:
+            if self._shared.is_serving(thread):
                 await self.close()
             raise
 
     async def close(self) -> None:
-        thread = self._taken()
+        thread = self._shared.leave(self)
         if thread is not None:
             await thread.stop(self._engine.close)
 
     async def run(self, statement: Statement[T], /) -> T:
-        return await self._running().call(partial(self._engine.run, statement))
+        return await self._shared.thread_of(self).call(partial(self._engine.run, statement))
 
     async def transact(self, script: Script[T], /) -> T:
-        return await self._running().call(partial(self._engine.transact, script))
+        return await self._shared.thread_of(self).call(partial(self._engine.transact, script))
 
     def listener(self) -> SQLiteListener:
         return SQLiteListener(self)
@@ -134,89 +95,40 @@ class SQLiteDatabase(_SQLite):
         """Itself: its thread takes one question after the other, and each has a deadline."""
         return self
 
-    def adopt(self, tx: object, /) -> "SQLiteConnection":
-        """A connection of the library that this process uses; see `SQLiteConnection`."""
-        return SQLiteConnection(self._lent(tx), self._library, self.dialect, self._path)
+    def adopt(self, tx: object, /) -> Connection:
+        """A connection of the library that this process uses, or something with one below it."""
+        return lent(tx, self._library, self.dialect, self._path)
 
 
 class SQLiteSyncDatabase(_SQLite):
-    """The same without an event loop, for any number of threads."""
+    """The `SyncDatabase` port over the same, for any number of threads."""
 
     def open(self) -> None:
-        thread = self._started()
+        thread = self._shared.join(self)
         try:
             thread.call_sync(self._engine.connect)
         except BaseException:
-            if self._thread is thread:
+            if self._shared.is_serving(thread):
                 self.close()
             raise
 
     def close(self) -> None:
-        thread = self._taken()
+        thread = self._shared.leave(self)
         if thread is not None:
             thread.stop_sync(self._engine.close)
 
     def run(self, statement: Statement[T], /) -> T:
-        return self._running().call_sync(partial(self._engine.run, statement))
+        return self._shared.thread_of(self).call_sync(partial(self._engine.run, statement))
 
     def transact(self, script: Script[T], /) -> T:
-        return self._running().call_sync(partial(self._engine.transact, script))
+        return self._shared.thread_of(self).call_sync(partial(self._engine.transact, script))
 
-    def adopt(self, tx: object, /) -> "SQLiteSyncConnection":
-        """A connection of the library that this process uses; see `SQLiteSyncConnection`."""
-        return SQLiteSyncConnection(self._lent(tx), self._library, self.dialect, self._path)
+    def adopt(self, tx: object, /) -> SQLiteSyncConnection:
+        """A connection of the library that this process uses, or something with one below it."""
+        return lent_sync(tx, self._library, self.dialect, self._path)
 
-
-class SQLiteSyncConnection:
-    """Somebody's open connection, used where it is: in the calling thread, in its transaction if any.
-
-    It is not sent to our thread, since it already holds the write lock that our thread would wait for.
-    Without a transaction each statement commits by itself; deadlines and waiting are its owner's.
-    """
-
-    def __init__(
-        self, session: Session, library: SQLiteLibrary, dialect: Dialect, path: str
-    ) -> None:
-        self._session = session
-        self._library = library
-        self._foreign = foreign_errors(library)
-        self._path = path
-        self.dialect = dialect
-
-    def run(self, statement: Statement[T], /) -> T:
-        started = time.monotonic()
-        try:
-            rows = execute(self._session, statement)
-        except self._foreign as error:
-            raise translated(
-                error,
-                self._library,
-                what=statement.name,
-                path=self._path,
-                waited=time.monotonic() - started,
-            ) from error
-        return statement.read(rows)
-
-
-class SQLiteConnection:
-    """`SQLiteSyncConnection` as an async client sees it; it never gives way to the loop."""
-
-    def __init__(
-        self, session: Session, library: SQLiteLibrary, dialect: Dialect, path: str
-    ) -> None:
-        self._connection = SQLiteSyncConnection(session, library, dialect, path)
-        self.dialect = dialect
-
-    async def run(self, statement: Statement[T], /) -> T:
-        return self._connection.run(statement)
-
-
-def _refusal(tx: object, library: SQLiteLibrary) -> str:
-    given = f"{type(tx).__module__}.{type(tx).__qualname__}"
-    if isinstance(tx, sqlite3.Connection | apsw.Connection):
-        return (
-            f"tx is a {given}, but this process uses {library.name} for SQLite: two SQLite libraries "
-            "that open one file in one process lose each other's locks and can damage it; "
-            f"open the transaction with {library.name}"
-        )
-    return f"tx is a {given}; a SQLite client takes a connection of {library.name}"
+    def asynchronous(self) -> SQLiteDatabase:
+        """The same connection: SQLite has one writer, and what is in memory has no other."""
+        other = SQLiteDatabase.__new__(SQLiteDatabase)
+        other.__dict__.update(self.__dict__)
+        return other

@@ -9,12 +9,14 @@ A `Session` is the little that both have in common: run a statement, get tuples.
 
 import re
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import UTC, datetime
 from functools import cache
 from typing import Any, Protocol
 
 import apsw
 
+from riverrun.drivers.dialect import sqlite_time
 from riverrun.model.errors import ConfigurationError
 
 MINIMUM_VERSION = (3, 45, 0)
@@ -196,13 +198,35 @@ class LentStandardSession(StandardSession):
     """
 
     def execute(self, sql: str, params: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
-        if self._begins_implicitly() and not self.in_transaction and _HIDDEN_WRITE.match(sql):
+        if is_hidden_write(sql) and not self.in_transaction and begins_implicitly(self._connection):
             self._connection.execute("begin")
-        return super().execute(sql, params)
+        return [plain_values(row) for row in super().execute(sql, params)]
 
-    def _begins_implicitly(self) -> bool:
-        legacy = getattr(self._connection, "autocommit", -1) == -1
-        return legacy and self._connection.isolation_level is not None
+
+def is_hidden_write(sql: str) -> bool:
+    """Whether this writes, and `sqlite3` overlooks it."""
+    return _HIDDEN_WRITE.match(sql) is not None
+
+
+def begins_implicitly(connection: sqlite3.Connection) -> bool:
+    """Whether `connection` leaves it to `sqlite3` to begin transactions."""
+    legacy = getattr(connection, "autocommit", -1) == -1
+    return legacy and connection.isolation_level is not None
+
+
+def plain_values(row: Iterable[Any]) -> tuple[Any, ...]:
+    """The values as SQLite has them.
+
+    Where a connection was opened with `detect_types`, as Django's are, times have become `datetime`s
+    that say nothing of their time zone. River writes UTC.
+    """
+    return tuple(
+        sqlite_time(_in_utc(value)) if isinstance(value, datetime) else value for value in row
+    )
+
+
+def _in_utc(time: datetime) -> datetime:
+    return time.replace(tzinfo=UTC) if time.tzinfo is None else time
 
 
 def split_statements(text: str) -> Iterator[str]:

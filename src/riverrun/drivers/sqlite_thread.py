@@ -5,6 +5,7 @@ can, and its result is dropped.
 """
 
 import asyncio
+import os
 from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import suppress
@@ -102,6 +103,51 @@ class OwnThread:
     def _serve_one(self) -> None:
         # In a function of its own, so that a waiting thread keeps no result alive.
         self._tasks.get().perform()
+
+
+class SharedThread:
+    """The thread of one database, for all who have it open: from the first `join` to the last `leave`."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._lock = Lock()
+        self._users: set[int] = set()
+        self._thread: OwnThread | None = None
+        self._process = 0
+
+    def join(self, user: object) -> OwnThread:
+        """The thread, from now on for `user` as well. Harmless twice."""
+        with self._lock:
+            if self._thread is None:
+                self._process = os.getpid()
+                self._thread = OwnThread(f"riverrun sqlite {self._path}")
+            self._users.add(id(user))
+        return self.thread_of(user)
+
+    def thread_of(self, user: object) -> OwnThread:
+        """The thread; raises `LifecycleError` if `user` has not joined, or in another process."""
+        if self._thread is None or id(user) not in self._users:
+            raise LifecycleError(f"the SQLite database {self._path} is not open")
+        if self._process != os.getpid():
+            raise LifecycleError(
+                f"the SQLite database {self._path} was opened in process {self._process}, which forked "
+                "this one: SQLite connections do not survive a fork, open it anew in each process"
+            )
+        return self._thread
+
+    def is_serving(self, thread: OwnThread) -> bool:
+        return self._thread is thread
+
+    def leave(self, user: object) -> OwnThread | None:
+        """The thread, for the last user to stop; a forked process has none and keeps hands off."""
+        with self._lock:
+            if self._process != os.getpid():
+                return None
+            self._users.discard(id(user))
+            if self._users:
+                return None
+            thread, self._thread = self._thread, None
+            return thread
 
 
 def _loop_future() -> tuple[asyncio.Future[Any], Deliver]:

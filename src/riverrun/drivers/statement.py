@@ -8,12 +8,13 @@ for by name: `HoldingDatabase.hold`.
 """
 
 from collections.abc import Awaitable, Callable, Generator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Generic, Protocol, TypeVar, cast, runtime_checkable
 
 from riverrun.drivers.dialect import Dialect
 
 T = TypeVar("T")
+U = TypeVar("U")
 Row = Sequence[Any]
 
 DEFAULT_TIMEOUT = 30.0
@@ -39,6 +40,14 @@ class Statement(Generic[T]):
     several: bool = False
     last: bool = False
     check: Callable[[], None] = lambda: None
+
+    def then(self, change: Callable[[T], U]) -> "Statement[U]":
+        """The same question, whose answer is what `change` makes of the answer."""
+
+        def read(rows: Sequence[Row]) -> U:
+            return change(self.read(rows))
+
+        return replace(cast("Statement[U]", self), read=read)
 
 
 Script = Generator[Statement[Any], Any, T]
@@ -132,6 +141,31 @@ class HoldingDatabase(Database, Protocol):
 
     async def hold(self, work: Callable[[Connection], Awaitable[T]], /) -> T:
         """Have `work` done in one transaction of our own, whatever else it waits for meanwhile."""
+        ...
+
+
+@runtime_checkable
+class SyncDatabase(Protocol):
+    """The same for programs without an event loop; for any number of threads at once."""
+
+    @property
+    def dialect(self) -> Dialect: ...
+
+    def open(self) -> None: ...
+
+    def close(self) -> None: ...
+
+    def run(self, statement: Statement[T], /) -> T: ...
+
+    def transact(self, script: Script[T], /) -> T: ...
+
+    def adopt(self, tx: object, /) -> SyncConnection: ...
+
+    def asynchronous(self) -> Database:
+        """The same database for an event loop; what one of them writes, the other sees at once.
+
+        It is opened and closed by itself. Of SQLite in memory both are the same connection.
+        """
         ...
 
 

@@ -12,7 +12,7 @@ import os
 import re
 from typing import Any
 
-from riverrun.drivers.statement import Database
+from riverrun.drivers.statement import Database, SyncDatabase
 from riverrun.model.errors import ConfigurationError
 
 ENVIRONMENT_VARIABLE = "RIVERRUN_DATABASE_URL"
@@ -39,19 +39,40 @@ def open_database(
     `create`, an SQLite file that is not there is an error when it is opened. `options` go to the
     PostgreSQL driver (`AsyncpgDatabase`); SQLite has none.
     """
-    if url is None:
-        url = os.environ.get(ENVIRONMENT_VARIABLE) or DEFAULT_URL
-    check_schema_name(schema)
-    match scheme_of(url):
-        case "postgres" | "postgresql":
-            return _open_postgres(url, schema, options)
-        case "sqlite":
-            return _open_sqlite(url, schema, options, create=create)
-        case scheme:
-            raise ConfigurationError(
-                f"unsupported database URL {redact(url)!r}: there is no driver for `{scheme}`;"
-                f" use one like {_EXAMPLES}"
-            )
+    url = _checked(url, schema)
+    if _is_sqlite(url):
+        from riverrun.drivers.sqlite import SQLiteDatabase  # noqa: PLC0415
+
+        _refuse_options(options)
+        return SQLiteDatabase(sqlite_path(url), schema=schema, create=create)
+    # The drivers are imported where they are needed: nobody pays for the one they do not use.
+    from riverrun.drivers.asyncpg import AsyncpgDatabase  # noqa: PLC0415
+
+    return AsyncpgDatabase(url, schema=schema, **options)
+
+
+def open_sync_database(
+    url: str | None = None, *, schema: str | None = None, create: bool = True, **options: Any
+) -> SyncDatabase:
+    """The same for programs without an event loop: SQLite, or PostgreSQL through psycopg 3.
+
+    `options` go to the PostgreSQL driver (`PsycopgDatabase`). Raises `ConfigurationError` where psycopg
+    is needed and not installed.
+    """
+    url = _checked(url, schema)
+    if _is_sqlite(url):
+        from riverrun.drivers.sqlite import SQLiteSyncDatabase  # noqa: PLC0415
+
+        _refuse_options(options)
+        return SQLiteSyncDatabase(sqlite_path(url), schema=schema, create=create)
+    try:
+        from riverrun.drivers.psycopg_database import PsycopgDatabase  # noqa: PLC0415
+    except ImportError as error:
+        raise ConfigurationError(
+            "without an event loop PostgreSQL is reached through psycopg 3, which cannot be imported"
+            f" ({error}): pip install 'riverrun[psycopg]'"
+        ) from error
+    return PsycopgDatabase(url, schema=schema, **options)
 
 
 def scheme_of(url: str) -> str:
@@ -106,21 +127,26 @@ def is_in_memory(url: str) -> bool:
     return scheme_of(url) == "sqlite" and sqlite_path(url) == ":memory:"
 
 
-def _open_postgres(url: str, schema: str | None, options: dict[str, Any]) -> Database:
-    # The drivers are imported where they are needed: nobody pays for the one they do not use.
-    from riverrun.drivers.asyncpg import AsyncpgDatabase  # noqa: PLC0415
+def _checked(url: str | None, schema: str | None) -> str:
+    """The URL to open, once it is known that there is a driver for it."""
+    if url is None:
+        url = os.environ.get(ENVIRONMENT_VARIABLE) or DEFAULT_URL
+    check_schema_name(schema)
+    if scheme_of(url) not in {"postgres", "postgresql", "sqlite"}:
+        raise ConfigurationError(
+            f"unsupported database URL {redact(url)!r}: there is no driver for `{scheme_of(url)}`;"
+            f" use one like {_EXAMPLES}"
+        )
+    return url
 
-    return AsyncpgDatabase(url, schema=schema, **options)
+
+def _is_sqlite(url: str) -> bool:
+    return scheme_of(url) == "sqlite"
 
 
-def _open_sqlite(
-    url: str, schema: str | None, options: dict[str, Any], *, create: bool
-) -> Database:
+def _refuse_options(options: dict[str, Any]) -> None:
     if options:
         raise ConfigurationError(
             f"SQLite has no option {', '.join(f'`{name}`' for name in sorted(options))}:"
             " these are for PostgreSQL"
         )
-    from riverrun.drivers.sqlite import SQLiteDatabase  # noqa: PLC0415
-
-    return SQLiteDatabase(sqlite_path(url), schema=schema, create=create)

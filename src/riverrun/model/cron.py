@@ -80,8 +80,9 @@ def cron(expression: str, tz: str | tzinfo | None = None) -> Schedule:
       least one.
 
     The expression is about the clocks of `tz`, a name such as "Europe/Oslo" or a `tzinfo`; a prefix
-    `CRON_TZ=Europe/Oslo ` or `TZ=Europe/Oslo ` says the same. Without either it is about UTC, in a
-    client: `next` then goes by the zone of the time it is given, and clients always give UTC.
+    `CRON_TZ=Europe/Oslo` or `TZ=Europe/Oslo`, and a blank after it, says the same. Without either it is
+    about UTC, in a client: `next` then goes by the zone of the time it is given, and clients always
+    give UTC.
 
     A time that the clocks skip does not come that day, one that they show twice comes twice. `next`
     gives None if nothing matches until the end of the fifth year ahead, as with `0 0 30 2 *`. Raises

@@ -10,6 +10,9 @@ RiverError                       code
 ├── UniqueConflictError          unique_conflict        another live job holds the unique key
 ├── LifecycleError               lifecycle              a client or service used in the wrong state
 ├── LeadershipLostError          leadership_lost        the term in which something was to be done is over
+├── JobTimeoutError              job_timeout            an attempt ran longer than its timeout
+├── ProcessJobError              process_job            what a handler raised in a process of its own
+├── ProcessDiedError             process_died           the process in which a handler ran has died
 ├── MigrationError               migration              a migration that cannot be applied
 ├── UnsupportedError             unsupported_capability the database cannot do it
 └── DatabaseError                database               the database refused or failed
@@ -139,3 +142,26 @@ class JobTimeoutError(RiverError, TimeoutError):
     """An attempt ran longer than its timeout."""
 
     code = "job_timeout"
+
+
+class ProcessJobError(RiverError):
+    """What a handler with `engine="process"` raised, as its child process tells of it.
+
+    Its text is that of the exception, `type_name` the exception's class, such as "ValueError" or
+    "app.errors.NoSuchPhoto", and `trace` the traceback in the child. The exception itself stays there:
+    not every one could be sent.
+    """
+
+    code = "process_job"
+
+    def __init__(self, text: str, *, type_name: str, trace: str = "") -> None:
+        super().__init__(text)
+        self.type_name = type_name
+        self.trace = trace
+        self.add_note(f"{type_name} in a child process:\n{trace}".rstrip())
+
+
+class ProcessDiedError(RiverError):
+    """The child process in which a handler ran has died of something: a signal, `os._exit`, no memory."""
+
+    code = "process_died"

@@ -70,7 +70,19 @@ class FetchCountMetric(msgspec.Struct, frozen=True, kw_only=True):
     count: int
 
 
-Metric = FetchDurationMetric | FetchCountMetric | LeadershipMetric
+class LoopBlockedMetric(msgspec.Struct, frozen=True, kw_only=True):
+    """How long the event loop was blocked, told when that is over.
+
+    `job_id` and `kind` are those of the job that blocked it; None if it was none, or nobody knows.
+    """
+
+    name: ClassVar[str] = "event_loop_blocked"
+    duration: timedelta
+    job_id: int | None = None
+    kind: str | None = None
+
+
+Metric = FetchDurationMetric | FetchCountMetric | LeadershipMetric | LoopBlockedMetric
 
 InsertSteps = Generator[Sequence[JobInsertParams], list[InsertResult], list[InsertResult]]
 """What insert middleware is: it yields the jobs to insert, is sent the results, and returns them."""

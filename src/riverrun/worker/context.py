@@ -6,7 +6,7 @@ given, exists once the args are read.
 
 import threading
 from collections.abc import Awaitable, Callable, Coroutine
-from contextvars import ContextVar
+from contextvars import Context, ContextVar
 from datetime import datetime, timedelta
 from enum import StrEnum
 from functools import partial
@@ -354,6 +354,11 @@ def current_job() -> Job[Any]:
 def current_context() -> WorkContext | None:
     """The context of the attempt that runs here, if one does."""
     return _current.get(None)
+
+
+def context_in(context: Context) -> WorkContext | None:
+    """The context of the attempt that runs in `context`, if one does."""
+    return context.get(_current)
 
 
 def work_context(problem: str) -> WorkContext:

@@ -7,7 +7,8 @@ Whatever user code raises, of whatever class, ends at most its own job. A timeou
 from outside all reach a coroutine as a cancellation; the attempt remembers which it was, since the
 `CancelledError` itself cannot tell. A timeout is the handler's alone, and leaves it as an error like
 others; the other two are for all that runs in the attempt. A handler on a thread cannot be
-interrupted: it is told, and waited for, so that its row is not run again while it lives.
+interrupted: it is told, and waited for, so that its row is not run again while it lives. One in a
+process is for us a coroutine that waits for it, and kills it when cancelled.
 """
 
 import asyncio
@@ -29,6 +30,7 @@ from riverrun.model.outcome import COMPLETED, Cancel, Discard, Failed, Outcome
 from riverrun.model.retry import DefaultRetryPolicy, RetryPolicy, retry_delay
 from riverrun.runtime.clock import Clock
 from riverrun.runtime.handle import DatabaseHandle
+from riverrun.runtime.processes import ProcessPool
 from riverrun.runtime.threads import ThreadPool
 from riverrun.worker.attempt import (
     Attempt,
@@ -41,6 +43,7 @@ from riverrun.worker.context import AtEnd, CancelCause, Job, set_work_context
 from riverrun.worker.deadlines import Deadlines
 from riverrun.worker.overrun import Overrun, StuckJobs
 from riverrun.worker.pipeline import Pipeline, awaited
+from riverrun.worker.process_engine import in_process
 from riverrun.worker.registry import Handler, Workers
 
 logger = logging.getLogger("riverrun.worker")
@@ -62,7 +65,10 @@ class ExecutorOptions(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Executor:
-    """Turns attempts into updates; one for all queues of a client."""
+    """Turns attempts into updates; one for all queues of a client.
+
+    Without `processes`, what wants one runs on a thread.
+    """
 
     def __init__(
         self,
@@ -73,9 +79,11 @@ class Executor:
         enter: Callable[[], None],
         *,
         db: DatabaseHandle | None = None,
+        processes: ProcessPool | None = None,
     ) -> None:
         self._workers = workers
         self._threads = threads
+        self._processes = processes
         self._clock = clock
         self._options = options
         self._enter = enter
@@ -125,6 +133,8 @@ class Executor:
         handler = self._workers.get(kind)
         if handler is None:
             raise UnknownJobKindError(kind)
+        if self._processes is not None:
+            handler = in_process(handler, self._processes)
         self._pipelines[kind] = Pipeline(handler, self._options.extensions)
         return self._pipelines[kind]
 

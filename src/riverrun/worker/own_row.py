@@ -12,6 +12,7 @@ from riverrun.drivers.foreign import adopt_sync
 from riverrun.drivers.operations.checkpoint_jobs import JobCheckpoints
 from riverrun.drivers.operations.control_jobs import JobControls
 from riverrun.drivers.operations.work_jobs import Fence
+from riverrun.drivers.sqlite_lent import must_be_awaited
 from riverrun.drivers.statement import (
     Connection,
     Script,
@@ -20,7 +21,7 @@ from riverrun.drivers.statement import (
     drive,
     drive_sync,
 )
-from riverrun.model.errors import LifecycleError, NotFoundError
+from riverrun.model.errors import LifecycleError, NotFoundError, UnsupportedError
 from riverrun.model.gojson import encode_json
 from riverrun.model.job import JobRow, JobState
 from riverrun.runtime.handle import DatabaseHandle
@@ -132,6 +133,10 @@ class OwnRow:
         database = self._db.database
         if database.dialect.is_postgres:
             return adopt_sync(tx, database.dialect.schema, database.dialect.server)
+        if must_be_awaited(tx):
+            raise UnsupportedError(
+                "`tx` is asynchronous, and this is a synchronous call: give a synchronous connection"
+            )
         return _NeverWaiting(database.adopt(tx))
 
 

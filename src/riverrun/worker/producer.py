@@ -15,9 +15,8 @@ about its queue, so that a job that delays a stop can be cancelled.
 import asyncio
 import logging
 import random
-import sys
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -37,6 +36,7 @@ from riverrun.runtime.service import Service
 from riverrun.worker.attempt import Attempt
 from riverrun.worker.completer import Completer, Completion
 from riverrun.worker.context import CancelCause
+from riverrun.worker.eager_task import start_eagerly
 from riverrun.worker.early_cancels import EarlyCancels
 from riverrun.worker.executor import Executor
 from riverrun.worker.lost_claims import LostClaims
@@ -53,7 +53,6 @@ REPORT_SECONDS = 600.0
 SETTINGS_POLL_SECONDS = 2.0
 CANCELS_ASKED_AT_ONCE = 1000
 LEAST_JITTER_SECONDS = 0.01
-TASK_NAME = "riverrun job"
 LAST_RESORT_DELAY = timedelta(minutes=1)
 
 
@@ -116,6 +115,11 @@ class Producer(Service):
     def active(self) -> int:
         """How many jobs are running now."""
         return len(self._slots)
+
+    @property
+    def attempts(self) -> Iterator[Attempt]:
+        """Those that run now."""
+        return iter(self._slots)
 
     def count(self) -> JobCounts:
         """Jobs that ended since the last call, that run, and that are stuck."""
@@ -386,11 +390,3 @@ def last_resort(row: JobRow, error: BaseException) -> JobUpdate:
     text = f"{type(error).__name__} while the attempt was recorded"
     note = AttemptError(at=row.attempted_at or row.scheduled_at, attempt=row.attempt, error=text)
     return decide(row, Failed(text), error=note, delay=LAST_RESORT_DELAY)
-
-
-def start_eagerly(coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-    """A task that runs to its first wait at once, where Python can (3.12), which is cheaper by far."""
-    loop = asyncio.get_running_loop()
-    if sys.version_info >= (3, 12):
-        return asyncio.Task(coroutine, loop=loop, name=TASK_NAME, eager_start=True)
-    return asyncio.Task(coroutine, loop=loop, name=TASK_NAME)

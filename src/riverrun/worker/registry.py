@@ -1,6 +1,5 @@
 """Which code works which kind of job: what `Workers` is filled with before a client starts."""
 
-import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
@@ -26,7 +25,9 @@ from riverrun.model.insert import InsertKeywords, InsertOptions
 from riverrun.model.job import JobRow
 from riverrun.model.outcome import Cancel, Discard, Snooze
 from riverrun.worker.context import Job
+from riverrun.worker.engines import Engine, chosen_engine
 from riverrun.worker.function_job import ContextFunctionJob, FunctionJob, function_job
+from riverrun.worker.process_handler import ProcessHandler, process_handler
 
 A = TypeVar("A")
 P = ParamSpec("P")
@@ -43,6 +44,8 @@ class Worker(ABC, Generic[A]):
     """Works one kind of job, for code that needs more than a function.
 
     `timeout` is how long an attempt may take: None for the client's `job_timeout`, -1 for no limit.
+    `engine` is where `work` runs: None for the event loop if it is an `async def` and else a thread;
+    "process" calls a `def` in a child process, of a worker that the child makes for itself.
 
     Example:
         >>> import msgspec
@@ -61,6 +64,7 @@ class Worker(ABC, Generic[A]):
 
     args_type: ClassVar[type[Any]]
     timeout: Duration | None = None
+    engine: ClassVar[Engine | None] = None
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
@@ -71,7 +75,10 @@ class Worker(ABC, Generic[A]):
 
     @abstractmethod
     def work(self, job: Job[A]) -> Awaitable[WorkResult] | WorkResult:
-        """Do the job. `async def` runs on the event loop, `def` on a thread of the client's own."""
+        """Do the job. `async def` runs on the event loop, `def` on a thread of the client's own.
+
+        With `engine = "process"` a `def` runs in a child process instead.
+        """
 
     def job_timeout(self, job: Job[A]) -> Duration | None:
         """The timeout of one particular job; `self.timeout` unless overridden."""
@@ -90,7 +97,9 @@ class Handler:
     """What the executor needs to work one kind: how to read the args, what to call, for how long."""
 
     __slots__ = (
+        "_code",
         "codec",
+        "engine",
         "function",
         "is_async",
         "job_timeout",
@@ -98,6 +107,7 @@ class Handler:
         "middleware",
         "middleware_for",
         "next_retry",
+        "process",
         "timeout",
     )
 
@@ -109,16 +119,28 @@ class Handler:
         timeout: Duration | None = None,
         middleware: Sequence[object] = (),
         worker: Worker[Any] | None = None,
+        engine: Engine | None = None,
+        has_codec: bool = False,
     ) -> None:
         self.kind = codec.kind
         self.codec = codec
         self.function = function
-        self.is_async = inspect.iscoroutinefunction(inspect.unwrap(function))
+        self.engine = chosen_engine(codec.kind, function, engine)
+        self.is_async = self.engine == "loop"
+        self.process: ProcessHandler | None = None
+        self._code: object = function if worker is None else type(worker)
+        if self.engine == "process":
+            self.process = process_handler(codec, function, worker, has_codec=has_codec)
         self.timeout = timeout_seconds(timeout)
         self.middleware = work_middleware(middleware)
         self.middleware_for = _override(worker, "middleware")
         self.job_timeout = _override(worker, "job_timeout")
         self.next_retry = _override(worker, "next_retry")
+
+    def check_process(self) -> None:
+        """Raise `ConfigurationError` if a child process would not find this handler."""
+        if self.process is not None:
+            self.process.check(self.kind, self._code, self.codec.args_class)
 
     def timeout_for(self, job: Job[Any], default: float | None) -> float | None:
         """Seconds this attempt may take; None means no limit."""
@@ -166,7 +188,13 @@ class Workers:
                 f"Worker[YourArgs]"
             )
         self._register(
-            Handler(codec_for(args_type), worker.work, timeout=worker.timeout, worker=worker)
+            Handler(
+                codec_for(args_type),
+                worker.work,
+                timeout=worker.timeout,
+                worker=worker,
+                engine=worker.engine,
+            )
         )
 
     def work(
@@ -175,15 +203,19 @@ class Workers:
         *,
         timeout: Duration | None = None,
         middleware: Sequence[object] = (),
+        engine: Engine | None = None,
     ) -> Callable[[Callable[[Job[A]], R]], Callable[[Job[A]], R]]:
         """Decorate the function that works jobs with args of `args_type`.
 
-        `middleware` is called around its attempts alone, outside of all other.
+        `middleware` is called around its attempts alone, outside of all other. `engine` is where it
+        runs: "loop" for an `async def`, "thread" or "process" for a `def`; see `job`.
         """
 
         def register(function: Callable[[Job[A]], R]) -> Callable[[Job[A]], R]:
             codec = codec_for(args_type)
-            self._register(Handler(codec, function, timeout=timeout, middleware=middleware))
+            self._register(
+                Handler(codec, function, timeout=timeout, middleware=middleware, engine=engine)
+            )
             return function
 
         return register
@@ -207,6 +239,7 @@ class Workers:
         hooks: Sequence[object] = (),
         plugins: Sequence[object] = (),
         middleware: Sequence[object] = (),
+        engine: Engine | None = None,
         options: InsertOptions | None = None,
         **keywords: Unpack[InsertKeywords],
     ) -> JobDecorator: ...
@@ -222,6 +255,7 @@ class Workers:
         hooks: Sequence[object] = (),
         plugins: Sequence[object] = (),
         middleware: Sequence[object] = (),
+        engine: Engine | None = None,
         options: InsertOptions | None = None,
         **keywords: Unpack[InsertKeywords],
     ) -> Any:
@@ -231,7 +265,15 @@ class Workers:
         annotated `Job` is given the job and is not part of the args. The kind is the function's name
         unless given. `hooks` and `plugins` are for its jobs alone, as those of an args class are;
         `middleware` is called around its attempts, outside of all other. Other keywords are insert
-        options, such as `queue="mail"`. Raises `ConfigurationError` if the signature cannot be args.
+        options, such as `queue="mail"`.
+
+        `engine` is where the function runs. By default an `async def` runs on the event loop ("loop")
+        and a `def` on a thread of the client's own ("thread"), which nothing can interrupt. "process"
+        calls a `def` in a child process, which is killed at its timeout, when the job is cancelled and
+        when a stop does not wait any longer. The child imports the function by its module and name.
+
+        Raises `ConfigurationError` if the signature cannot be args, and for an engine that the function
+        cannot run on.
         """
 
         def register(inner: Callable[..., Any]) -> Any:
@@ -244,7 +286,16 @@ class Workers:
                 options=options,
                 **keywords,
             )
-            self._register(Handler(job.codec, job.work, timeout=timeout, middleware=middleware))
+            self._register(
+                Handler(
+                    job.codec,
+                    job.work,
+                    timeout=timeout,
+                    middleware=middleware,
+                    engine=engine,
+                    has_codec=True,
+                )
+            )
             return job
 
         return register if function is None else register(function)

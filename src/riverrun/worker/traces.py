@@ -4,7 +4,8 @@ import traceback
 from pathlib import Path
 
 from riverrun.model import codec
-from riverrun.runtime import threads
+from riverrun.model.errors import ProcessJobError
+from riverrun.runtime import child_process, processes, threads
 
 MAX_FRAMES = 100
 
@@ -14,7 +15,10 @@ _OURS = frozenset(
         *(str(_HERE / name) for name in ("attempt.py", "context.py", "executor.py")),
         *(str(_HERE / name) for name in ("function_job.py", "job_logs.py", "steps.py")),
         *(str(_HERE / name) for name in ("pipeline.py", "registry.py")),
+        *(str(_HERE / name) for name in ("process_child.py", "process_engine.py")),
         codec.__file__,
+        child_process.__file__,
+        processes.__file__,
         threads.__file__,
     }
 )
@@ -26,6 +30,8 @@ def trace_of(error: BaseException) -> str:
 
     Empty if no code of the user's was involved: what went wrong stands in the error itself.
     """
+    if type(error) is ProcessJobError and error.__cause__ is None:
+        return error.trace
     try:
         summary = traceback.TracebackException.from_exception(
             error, limit=-MAX_FRAMES, compact=True

@@ -126,7 +126,7 @@ class JobInserts(OperationGroup):
         return {
             "schema": self._dialect.schema,
             "topic": INSERT,
-            "payloads": self._list(payloads),
+            "payloads": self._list(list(payloads)),
         }
 
     def _insert_alike(

@@ -1,0 +1,1 @@
+"""What lends riverrun to other frameworks, one module for each."""
