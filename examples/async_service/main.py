@@ -3,10 +3,12 @@
 import asyncio
 
 from models import Base, Order, engine, new_session
-
 from riverrun import Client, Job, Workers
 
 workers = Workers()
+
+
+CARD_LIMIT = 100_00  # cents
 
 
 class CardDeclinedError(Exception):
@@ -37,7 +39,7 @@ async def place_order(client: Client, item: str, cents: int) -> Order:
 
 async def charge(cents: int) -> None:
     """Stands for a payment provider, which may say no at the last moment."""
-    if cents > 100_00:
+    if cents > CARD_LIMIT:
         raise CardDeclinedError(f"the card was declined for {cents / 100:.2f}")
 
 

@@ -20,7 +20,7 @@ def count_primes(job: Job, below: int) -> None:
     job.record_output(sum(is_prime))
 
 
-@workers.job(engine="process", timeout="1s", max_attempts=1)
+@workers.job(engine="process", timeout="3s", max_attempts=1)
 def match(job: Job, pattern: str, text: str) -> None:
     """`re` asks nobody whether it is to stop: neither a cancelled task nor a thread would end it."""
     print(f"process {os.getpid()}: matching {pattern}", flush=True)

@@ -17,3 +17,4 @@ INSTALLED_APPS = ["shop"]
 ROOT_URLCONF = "shop.urls"
 ALLOWED_HOSTS = ["localhost", "127.0.0.1"]
 USE_TZ = True
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"

@@ -9,6 +9,8 @@ from typing import Self
 
 APPS = Path(__file__).parent / "apps"
 
+_COMMANDS = {"python": [sys.executable], "riverrun": [sys.executable, "-m", "riverrun"]}
+
 
 class Program:
     """One running `riverrun`. Standard output is read as it is asked for."""
@@ -22,9 +24,16 @@ class Program:
 
     @classmethod
     async def start(cls, *arguments: str, **environment: str) -> Self:
+        command = ("riverrun", *arguments)
+        return await cls.start_in(APPS, *command, **environment)
+
+    @classmethod
+    async def start_in(cls, folder: Path, *command: str, **environment: str) -> Self:
+        """Start a command as in a shell in `folder`; it begins with `riverrun` or `python`."""
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "riverrun", *arguments),
-            cwd=APPS,
+            *_COMMANDS[command[0]],
+            *command[1:],
+            cwd=folder,
             env={**_own_environment(), **environment},
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,

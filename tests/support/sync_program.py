@@ -85,30 +85,6 @@ class Telling(SyncClient):
 
 
 if __name__ == "__main__":
-    import faulthandler
-    import gc
-    import threading
-    import time
-
-    def dump():
-        time.sleep(15)
-        with open(f"/tmp/dump.{os.getpid()}", "w") as f:
-            faulthandler.dump_traceback(f)
-            f.flush()
-            for l in [o for o in gc.get_objects() if isinstance(o, asyncio.AbstractEventLoop)]:
-                for t in asyncio.all_tasks(l):
-                    print(t, file=f)
-                    t.print_stack(file=f)
-            from riverrun.runtime.loop_thread import LoopThread
-            from riverrun.worker.producer import Producer
-
-            for o in gc.get_objects():
-                if isinstance(o, LoopThread):
-                    print(vars(o), o._needed(), file=f)
-                if isinstance(o, Producer):
-                    print(vars(o), file=f)
-
-    threading.Thread(target=dump, daemon=True).start()
     url, how = sys.argv[1:]
     made = (Telling if how == "wait_with_endless_job" else SyncClient)(
         url, workers=workers, queues={"default": 2}, hard_stop_timeout="100ms"

@@ -2,10 +2,10 @@
 
 from django.db import close_old_connections
 from django.db.transaction import atomic
-from shop.models import Order
 
 from riverrun import Job, SyncClient, Workers
 from riverrun.integrations.django import transaction
+from shop.models import Order
 
 workers = Workers()
 

@@ -1,10 +1,12 @@
 from django.db.transaction import atomic
 from django.http import HttpRequest, JsonResponse
 from django.views.decorators.http import require_POST
+
+from riverrun.integrations.django import transaction
 from shop.jobs import client, confirm_order
 from shop.models import Order
 
-from riverrun.integrations.django import transaction
+CARD_LIMIT = 100_00  # cents
 
 
 class CardDeclinedError(Exception):
@@ -28,5 +30,5 @@ def place_order(request: HttpRequest) -> JsonResponse:
 
 def charge(cents: int) -> None:
     """Stands for a payment provider, which may say no at the last moment."""
-    if cents > 100_00:
+    if cents > CARD_LIMIT:
         raise CardDeclinedError(f"the card was declined for {cents / 100:.2f}")
