@@ -23,6 +23,7 @@ from riverrun.drivers.postgres_errors import (
     is_lost,
     is_misled,
     needs_a_human,
+    outcome_unknown,
     sqlstate_of,
     translate,
 )
@@ -43,7 +44,6 @@ from riverrun.model.errors import (
     DatabaseError,
     DatabaseUnavailableError,
     LifecycleError,
-    OutcomeUnknownError,
     RiverError,
     StatementTimeoutError,
 )
@@ -214,11 +214,7 @@ def _commit(raw: TimedConnection) -> None:
         if not isinstance(error, StatementTimeoutError) and not is_lost(error):
             raise translate(error, "commit") from error
         raw.close()
-        raise OutcomeUnknownError(
-            "commit: the connection broke before the server answered;"
-            " the transaction may or may not have been committed",
-            sqlstate=sqlstate_of(error),
-        ) from error
+        raise outcome_unknown("commit", sqlstate_of(error)) from error
     if outcome != "COMMIT":
         raise DatabaseError("commit: the server rolled the transaction back")
 
