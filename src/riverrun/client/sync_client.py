@@ -252,7 +252,7 @@ class SyncClient:
     def _stop_even_if_interrupted(self) -> None:
         try:
             self.stop()
-        except KeyboardInterrupt:
+        except BaseException:  # also a SystemExit of a signal handler
             self.stop(soft=0)
             raise
 

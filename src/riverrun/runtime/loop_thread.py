@@ -11,8 +11,7 @@ import os
 import threading
 import weakref
 from collections.abc import Callable, Coroutine
-from concurrent.futures import Future, wait
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 from riverrun.model.errors import LifecycleError
 
@@ -66,12 +65,12 @@ class LoopThread:
 
     def call(self, function: Callable[[], T]) -> T:
         """What `function` returns, called on the loop, or here where its thread is not there."""
+        if not self.is_alive or self._is_current():
+            return function()
 
         async def called() -> T:
             return function()
 
-        if not self.is_alive or self._is_current():
-            return function()
         return self.run(called())
 
     def _is_current(self) -> bool:
@@ -114,11 +113,11 @@ class LoopThread:
             self._thread = None
 
     def _wait_for(self, loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, T]) -> T:
-        outcome: Future[T] = Future()
+        outcome: _Outcome[T] = _Outcome()
         tasks: list[asyncio.Task[None]] = []
 
         def begin() -> None:
-            task = loop.create_task(_settle(outcome, coroutine))
+            task = loop.create_task(outcome.await_(coroutine))
             tasks.append(task)
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
@@ -133,16 +132,16 @@ class LoopThread:
         def drop() -> None:
             """Of what is cancelled before its first step, nobody else says that it has ended."""
             coroutine.close()
-            if not outcome.done():
-                outcome.set_exception(asyncio.CancelledError())
+            outcome.settle(asyncio.CancelledError())
 
         try:  # an interruption may come before the first step, too
             loop.call_soon_threadsafe(begin)
-            return outcome.result()
+            outcome.wait()
         finally:
-            if not outcome.done():
+            if not outcome.settled:
                 loop.call_soon_threadsafe(cancel)
-                wait([outcome], GRACE)
+                outcome.wait(GRACE)
+        return outcome.result()
 
     def _serve(self, loop: asyncio.AbstractEventLoop) -> None:
         asyncio.set_event_loop(loop)
@@ -163,8 +162,45 @@ def _close(loop: asyncio.AbstractEventLoop, process: int) -> None:
         _OF_THE_PARENT.append(loop)
 
 
-async def _settle(outcome: Future[T], coroutine: Coroutine[Any, Any, T]) -> None:
-    try:
-        outcome.set_result(await coroutine)
-    except BaseException as error:  # noqa: BLE001 - it belongs to the caller, whatever it is
-        outcome.set_exception(error)
+class _Outcome(Generic[T]):
+    """What became of a coroutine, for one thread to wait for.
+
+    A bare lock, since a `Future` or a `Condition` that a signal interrupts at the wrong moment raises a
+    `RuntimeError` in place of the `KeyboardInterrupt`.
+    """
+
+    def __init__(self) -> None:
+        self._ended = threading.Lock()
+        self._ended.acquire()
+        self._results: list[T] = []
+        self._error: BaseException | None = None
+        self.settled = False
+
+    async def await_(self, coroutine: Coroutine[Any, Any, T]) -> None:
+        """Await it, and settle this."""
+        try:
+            self._results.append(await coroutine)
+        except BaseException as error:  # noqa: BLE001 - it belongs to the caller, whatever it is
+            self.settle(error)
+        else:
+            self.settle(None)
+
+    def settle(self, error: BaseException | None) -> None:
+        """Let the waiting thread go on; only the first time counts."""
+        if not self.settled:
+            self._error, self.settled = error, True
+            self._ended.release()
+
+    def wait(self, timeout: float = -1) -> None:
+        """Return when it is settled, or after `timeout` seconds; called again only if it is not."""
+        self._ended.acquire(timeout=timeout)
+
+    def result(self) -> T:
+        """What the coroutine has returned or raised."""
+        error, self._error = self._error, None
+        if error is not None:
+            try:
+                raise error
+            finally:
+                del error  # else its traceback and this frame would hold each other
+        return self._results[0]
