@@ -81,6 +81,6 @@ async def measured(world: World, logged: Counted) -> Counter[str]:
         client.plugin.probes = client.plugin.probes[-1:]
     gc.collect()
     for each in gc.get_objects():
-        if str(type(each).__module__).startswith("riverrun") or isinstance(each, Session):
+        if str(type(each).__module__).startswith("riverrun") or issubclass(type(each), Session):
             counts[type(each).__qualname__] += 1
     return counts

@@ -161,6 +161,7 @@ async def ask(foreign: ForeignConnection, statement: Statement[Any]) -> Sequence
 
 def ask_sync(foreign: ForeignSyncConnection, statement: Statement[Any]) -> Sequence[Row]:
     """The rows that answer `statement`."""
+    statement.check()
     if statement.several:
         foreign.execute(statement.sql)
         return ()
