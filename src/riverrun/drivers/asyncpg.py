@@ -25,6 +25,7 @@ from riverrun.drivers.postgres_errors import (
     cannot_connect,
     is_lost,
     is_misled,
+    is_undone,
     needs_a_human,
     outcome_unknown,
     sqlstate_of,
@@ -39,6 +40,7 @@ from riverrun.drivers.statement import (
     Script,
     Statement,
     drive,
+    last_answer,
     nothing,
 )
 from riverrun.drivers.url import check_schema_name, redact
@@ -130,8 +132,20 @@ class AsyncpgDatabase:
         except StopIteration as end:
             return cast("T", end.value)
         if first.last and self._opened().is_warm:
-            return await drive(self, script, first)
+            return last_answer(script, await self._run_alone(first))
         return await self.hold(lambda connection: drive(connection, script, first))
+
+    async def _run_alone(self, statement: Statement[T]) -> T:
+        """Run the only statement of a script, which commits by itself, without a transaction around it.
+
+        A server that ends the session says so only of what it has not committed: that can be done anew.
+        """
+        try:
+            return await self.run(statement)
+        except DatabaseUnavailableError as error:
+            if not is_undone(error.__cause__):
+                raise
+            return await self.hold(lambda connection: connection.run(statement))
 
     async def hold(self, work: Callable[[Connection], Awaitable[T]], /) -> T:
         """Have `work` done in a transaction, and whatever it waits for; raises as `transact` does."""
@@ -189,7 +203,7 @@ class AsyncpgDatabase:
                 raise self._none_free(statement.name, statement.timeout) from error
             raise _unanswered(statement) from error
         except _ERRORS as error:
-            if statement.last and raw is not None and is_lost(error):
+            if statement.last and raw and is_lost(error) and not is_undone(error):
                 raise _unanswered(statement, sqlstate_of(error)) from error
             raise translate(error, statement.name) from error
         finally:

@@ -7,6 +7,7 @@ takes it back in one step, and waits for the server only to connect and to settl
 
 import asyncio
 import contextlib
+import select
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any, Protocol
@@ -81,8 +82,11 @@ class AsyncpgPool:
 
     @property
     def is_warm(self) -> bool:
-        """Whether the next connection has answered a moment ago, so that it is known to be alive."""
-        return bool(self._idle) and asyncio.get_running_loop().time() - self._idle[-1][0] < WARM
+        """Whether the next connection has answered a moment ago and not been ended since."""
+        if not self._idle:
+            return False
+        since, connection = self._idle[-1]
+        return asyncio.get_running_loop().time() - since < WARM and not _has_news(connection)
 
     async def close(self) -> None:
         """Wait `GRACE` for what is lent and as long for good-byes, then cut off whatever is left."""
@@ -126,6 +130,20 @@ class AsyncpgPool:
         self._drop_idle()
         for connection in list(self._lent):
             connection.terminate()
+
+
+def _has_news(connection: RawConnection) -> bool:
+    """Whether the server has sent something that the event loop has not read yet.
+
+    Of an idle connection that is as good as its end, of which `is_closed` does not know yet.
+    """
+    transport = getattr(connection, "_transport", None)
+    socket = None if transport is None else transport.get_extra_info("socket")
+    if socket is None or not hasattr(select, "poll"):
+        return True
+    poll = select.poll()
+    poll.register(socket.fileno(), select.POLLIN)
+    return bool(poll.poll(0))
 
 
 async def unhurried(connecting: Coroutine[Any, Any, RawConnection]) -> RawConnection:

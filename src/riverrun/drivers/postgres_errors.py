@@ -22,6 +22,7 @@ from riverrun.model.errors import (
 UNIQUE_KEY_INDEX = "river_job_unique_idx"
 LOCK_NOT_AVAILABLE = "55P03"
 
+_SESSION_ENDED = "57P01"
 # 57P01 to 57P05: shut down, crashed, starting up, database dropped, session idle for too long.
 _LOST_CONNECTION = frozenset({"57P01", "57P02", "57P03", "57P04", "57P05", "25P03"})
 _TRY_AGAIN = {
@@ -76,6 +77,12 @@ def is_lost(error: BaseException) -> bool:
     if sqlstate is not None:
         return sqlstate.startswith(_CONNECTION_CLASS) or sqlstate in _LOST_CONNECTION
     return isinstance(error, OSError) or _says_closed(error)
+
+
+def is_undone(error: BaseException | None) -> bool:
+    """Whether the server has said that it ends the session, which it says only before a commit."""
+    causes = (error, error.__cause__) if error is not None else ()
+    return any(each is not None and sqlstate_of(each) == _SESSION_ENDED for each in causes)
 
 
 def is_misled(error: BaseException) -> bool:

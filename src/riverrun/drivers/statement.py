@@ -197,6 +197,17 @@ async def drive(
         script.close()
 
 
+def last_answer(script: Script[T], answer: object) -> T:
+    """What a script returns, given the answer to its last statement."""
+    try:
+        script.send(answer)
+    except StopIteration as end:
+        return cast("T", end.value)
+    finally:
+        script.close()
+    raise RuntimeError("the script goes on after its last statement")
+
+
 def drive_sync(connection: SyncConnection, script: Script[T]) -> T:
     """`drive` for programs without an event loop."""
     answer: Any = None
