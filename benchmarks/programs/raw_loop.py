@@ -21,6 +21,18 @@ CONNECTIONS = 2
 CLAIM = 1000
 INSERT = 5000
 DIALECT = Dialect("postgres", "$")
+ALIKE: dict[str, object] = {
+    "created_at": None,
+    "kind": "benchmark",
+    "max_attempts": 25,
+    "metadata": "{}",
+    "now": None,
+    "priority": 1,
+    "queue": "default",
+    "scheduled_at": None,
+    "state": "available",
+}
+"""What the jobs have in common."""
 TELL = "\nreturning id, finalized_at"
 """What the completion leaves out when nobody listens, here as in riverrun."""
 
@@ -41,16 +53,8 @@ class RawLoop:
                 topic="river_insert",
                 payloads=[],
                 args=args,
-                created_at=None,
-                kind="benchmark",
-                max_attempts=25,
-                metadata="{}",
-                now=None,
-                priority=1,
-                queue="default",
-                scheduled_at=None,
-                state="available",
                 tags="{}",
+                **ALIKE,
             )
 
     async def drain(self) -> int:

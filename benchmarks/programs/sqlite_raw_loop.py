@@ -12,12 +12,11 @@ import sys
 import time
 from typing import Any
 
+from benchmarks.programs.raw_loop import ALIKE, CLAIM, INSERT
 from riverrun.drivers.dialect import Dialect
 from riverrun.drivers.statement import Database, Row, Statement
 from riverrun.drivers.url import open_database
 
-CLAIM = 1000
-INSERT = 5000
 DIALECT = Dialect("sqlite", "?")
 TELL = "\nreturning id, finalized_at"
 """What the completion leaves out when nobody listens, here as in riverrun."""
@@ -39,16 +38,8 @@ class SQLiteRawLoop:
             await self._ask(
                 "insert_jobs_fast",
                 args=json.dumps(args),
-                created_at=None,
-                kind="benchmark",
-                max_attempts=25,
-                metadata="{}",
-                now=None,
-                priority=1,
-                queue="default",
-                scheduled_at=None,
-                state="available",
                 tags="[]",
+                **ALIKE,
             )
 
     async def drain(self) -> int:

@@ -49,7 +49,7 @@ class InsertChain:
         self._extensions = extensions
         self._applies = bool(extensions.insert_begin() or extensions.insert_middleware())
 
-    def begin(self, jobs: Sequence[Resolved]) -> "tuple[Chain, bool]":
+    def begin(self, jobs: Sequence[Resolved]) -> tuple[Chain, bool]:
         """The chain for `jobs`, and whether it is straight: passes them through, as nothing is plugged in."""
         own = {job.row.kind: job.extensions for job in jobs if job.extensions is not NO_EXTENSIONS}
         if not self._applies and not own:

@@ -7,11 +7,11 @@ takes it back in one step, and waits for the server only to connect and to settl
 
 import asyncio
 import contextlib
-import select
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any, Protocol
 
+from riverrun.drivers.idle_socket import has_news
 from riverrun.drivers.statement import Row
 
 GRACE = 1.0
@@ -139,11 +139,7 @@ def _has_news(connection: RawConnection) -> bool:
     """
     transport = getattr(connection, "_transport", None)
     socket = None if transport is None else transport.get_extra_info("socket")
-    if socket is None or not hasattr(select, "poll"):
-        return True
-    poll = select.poll()
-    poll.register(socket.fileno(), select.POLLIN)
-    return bool(poll.poll(0))
+    return socket is None or has_news(socket.fileno())
 
 
 async def unhurried(connecting: Coroutine[Any, Any, RawConnection]) -> RawConnection:

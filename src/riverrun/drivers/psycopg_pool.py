@@ -6,7 +6,6 @@ and longer between two tries. This one connects in the thread that needs a conne
 the error at once, and gives out none that the server has ended.
 """
 
-import select
 import threading
 import time
 from collections import deque
@@ -18,6 +17,7 @@ import psycopg
 from psycopg.pq import TransactionStatus
 
 from riverrun.drivers.asyncpg_pool import GRACE, IDLE_LIFETIME
+from riverrun.drivers.idle_socket import has_news
 from riverrun.drivers.postgres_errors import timed_out
 
 
@@ -125,7 +125,7 @@ class PsycopgPool:
                 if not self._idle:
                     return None
                 _, connection = self._idle.pop()
-            if connection.is_usable and not _has_news(connection.fileno()):
+            if connection.is_usable and not has_news(connection.fileno()):
                 return connection
             connection.close()
 
@@ -137,12 +137,3 @@ class PsycopgPool:
                     return
                 _, connection = self._idle.popleft()
             connection.close()
-
-
-def _has_news(fileno: int) -> bool:
-    """Whether the server has said something unasked, which on an idle connection is good-bye."""
-    if not hasattr(select, "poll"):  # Windows
-        return bool(select.select([fileno], [], [], 0)[0])
-    poll = select.poll()
-    poll.register(fileno, select.POLLIN)
-    return bool(poll.poll(0))

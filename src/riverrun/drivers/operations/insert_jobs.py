@@ -11,9 +11,10 @@ import msgspec
 
 from riverrun.drivers.dialect import sqlite_time
 from riverrun.drivers.operations.base import OperationGroup, Read
+from riverrun.drivers.operations.notifications import NotificationOperations
 from riverrun.drivers.postgres_capabilities import ask_server
 from riverrun.drivers.rows import JOB_WIDTH, job_reader
-from riverrun.drivers.statement import Row, Script, Statement, nothing
+from riverrun.drivers.statement import Row, Script, Statement
 from riverrun.model.errors import ValidationError
 from riverrun.model.insert import JobInsert
 from riverrun.model.job import JobRow, JobState
@@ -109,25 +110,19 @@ class JobInserts(OperationGroup):
         """On PostgreSQL the messages go with the last of the jobs."""
         with_jobs = notify if self._dialect.is_postgres else ()
         after = () if self._dialect.is_postgres else notify
-        insert = self._insert_alike if read_back else self._insert_alike_fast
+        insert = partial(self._insert_alike, now=now, read_back=read_back)
         *chunks, final = _chunks(jobs)
         inserted: list[InsertedJob] = []
         for chunk in chunks:
-            inserted += yield insert(chunk, now, ())
-        inserted += yield insert(final, now, with_jobs, last=last and not chunks and not after)
+            inserted += yield insert(chunk, notify=(), last=False)
+        alone = last and not chunks and not after
+        inserted += yield insert(final, notify=with_jobs, last=alone)
         yield from self._notify(after, now)
         return inserted
 
     def _notify(self, payloads: Sequence[str], now: datetime | None) -> Script[None]:
         if payloads:
-            yield self._ask("notify", nothing, now=now, **self._messages(payloads))
-
-    def _messages(self, payloads: Sequence[str]) -> dict[str, Any]:
-        return {
-            "schema": self._dialect.schema,
-            "topic": INSERT,
-            "payloads": self._list(list(payloads)),
-        }
+            yield NotificationOperations(self._dialect).notify(INSERT, payloads, now=now)
 
     def _insert_alike(
         self,
@@ -135,42 +130,36 @@ class JobInserts(OperationGroup):
         now: datetime | None,
         notify: Sequence[str],
         *,
-        last: bool = False,
+        read_back: bool,
+        last: bool,
     ) -> Statement[list[InsertedJob]]:
         params = self._in_common(jobs, now, notify)
+        if not read_back:
+            return self._ask("insert_jobs_fast", _no_jobs, last=last, **params)
         read = partial(_read_alike, job_reader(self._dialect))
         return self._ask("insert_jobs_alike", read, last=last, **params)
-
-    def _insert_alike_fast(
-        self,
-        jobs: Sequence[JobInsert],
-        now: datetime | None,
-        notify: Sequence[str],
-        *,
-        last: bool = False,
-    ) -> Statement[list[InsertedJob]]:
-        params = self._in_common(jobs, now, notify)
-        return self._ask("insert_jobs_fast", _no_jobs, last=last, **params)
 
     def _in_common(
         self, jobs: Sequence[JobInsert], now: datetime | None, notify: Sequence[str]
     ) -> dict[str, Any]:
         """Only args travel once a job."""
         job = jobs[0]
-        return dict(
-            **self._messages(notify),
-            args=self._list([job.encoded_args for job in jobs]),
-            created_at=job.created_at,
-            kind=job.kind,
-            max_attempts=job.max_attempts,
-            metadata=job.encoded_metadata or "{}",
-            priority=job.priority,
-            queue=job.queue,
-            scheduled_at=job.scheduled_at,
-            state=str(job.state),
-            tags=array_text(job.tags) if self._dialect.is_postgres else json.dumps(job.tags),
-            now=now,
-        )
+        return {
+            "schema": self._dialect.schema,
+            "topic": INSERT,
+            "payloads": self._list(list(notify)),
+            "args": self._list([job.encoded_args for job in jobs]),
+            "created_at": job.created_at,
+            "kind": job.kind,
+            "max_attempts": job.max_attempts,
+            "metadata": job.encoded_metadata or "{}",
+            "priority": job.priority,
+            "queue": job.queue,
+            "scheduled_at": job.scheduled_at,
+            "state": str(job.state),
+            "tags": array_text(job.tags) if self._dialect.is_postgres else json.dumps(job.tags),
+            "now": now,
+        }
 
     def _insert_mixed(self, jobs: Sequence[JobInsert], now: datetime | None) -> Statement[int]:
         params: dict[str, Any] = (
