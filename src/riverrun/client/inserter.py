@@ -57,7 +57,8 @@ class Insertion:
 
     `rows` is None if middleware wants nothing inserted; then `results` are its answer. With `one`, it
     must have a single one, since there is nothing else that the insert of one job could return.
-    `straight` says that there is nothing to insert but these rows, and nobody who asks.
+    `straight` says that there is nothing to insert but these rows, and nobody who asks; `whole` that
+    the script which inserts them does nothing else.
     """
 
     def __init__(
@@ -69,6 +70,7 @@ class Insertion:
         one: bool = False,
     ) -> None:
         self.straight = straight
+        self.whole = False
         self._chain = chain
         self._places = places
         self._one = one
@@ -178,7 +180,7 @@ class Inserter:
         """Insert batch after batch; there is more than one only if middleware says so."""
         if insertion.straight and insertion.rows is not None:
             payloads = [insert_payload(queue) for queue in notify]
-            answer = yield from insert(insertion.rows, notify=payloads, last=True)
+            answer = yield from insert(insertion.rows, notify=payloads, last=insertion.whole)
             insertion.answer(results(answer))
             return
         queues = set(notify)

@@ -46,10 +46,12 @@ class InsertPlans:
         self, jobs: Jobs, tx: object | None, *, deduplicate: bool = False, one: bool = False
     ) -> InsertPlan:
         """Raises for the first job that breaks a rule, and what hooks and middleware raise."""
-        return self._planned(self._inserter.begin(jobs, deduplicate=deduplicate, one=one), tx)
+        insertion = self._inserter.begin(jobs, deduplicate=deduplicate, one=one)
+        insertion.whole = True
+        return self._planned(insertion, tx)
 
     def plan_periodic(self, jobs: Sequence[PeriodicInsert]) -> InsertPlan:
-        """The same for what periodic jobs have made."""
+        """The same for what periodic jobs have made, to be inserted with what is noted about them."""
         return self._planned(self._inserter.begin_periodic(jobs), None)
 
     def _planned(self, insertion: Insertion, tx: object | None) -> InsertPlan:
