@@ -24,7 +24,7 @@ CONNECTIONS = """
     and datname = current_database()
 """
 TERMINATE = """
-    select pg_terminate_backend(pid) from pg_stat_activity where application_name = $1
+    select pg_terminate_backend(pid, 5000) from pg_stat_activity where application_name = $1
     and datname = current_database() and query ilike $2
 """
 LISTENING = """
@@ -91,7 +91,7 @@ class Place:
             return count
 
     async def terminate(self, name: str, query: str = "%") -> int:
-        """End the backends of the application whose last query is like this; how many there were."""
+        """End the backends of the application whose last query is like this, and see them gone."""
         async with self.connection() as connection:
             return len(await connection.fetch(TERMINATE, name, query))
 

@@ -53,11 +53,15 @@ async def test_it_is_sent_by_itself_on_a_session_that_has_just_answered(
     assert noted(observer) == 1
 
 
-async def test_a_session_that_has_ended_unseen_is_replaced(
-    database: AsyncpgDatabase, observer: Any
+@pytest.mark.parametrize("turns", range(7))
+async def test_a_session_that_has_ended_while_idle_is_replaced(
+    database: AsyncpgDatabase, observer: Any, turns: int
 ) -> None:
+    """However much of it the event loop has read: first nothing, then the message, then the end."""
     pid = await database.transact(alone(INSERT))
-    observer.execute(END, [pid])  # and the event loop has no chance to hear of it
+    observer.execute(END, [pid])
+    for _ in range(turns):
+        await asyncio.sleep(0)
     assert await database.transact(alone(INSERT)) != pid
     assert noted(observer) == 2
 

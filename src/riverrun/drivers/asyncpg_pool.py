@@ -133,13 +133,14 @@ class AsyncpgPool:
 
 
 def _has_news(connection: RawConnection) -> bool:
-    """Whether the server has sent something that the event loop has not read yet.
+    """Whether an idle connection has been ended, however much of that the event loop has read yet.
 
-    Of an idle connection that is as good as its end, of which `is_closed` does not know yet.
+    First only the socket knows, then the transport, and `is_closed` last.
     """
     transport = getattr(connection, "_transport", None)
-    socket = None if transport is None else transport.get_extra_info("socket")
-    return socket is None or has_news(socket.fileno())
+    if transport is None or transport.is_closing():
+        return True
+    return has_news(transport.get_extra_info("socket").fileno())
 
 
 async def unhurried(connecting: Coroutine[Any, Any, RawConnection]) -> RawConnection:
