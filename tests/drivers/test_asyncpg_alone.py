@@ -8,6 +8,7 @@ import psycopg
 import pytest
 
 from riverrun.drivers.asyncpg import AsyncpgDatabase
+from riverrun.drivers.asyncpg_pool import AsyncpgPool
 from riverrun.drivers.statement import Script, Statement, nothing, one
 from riverrun.model.errors import OutcomeUnknownError
 from tests.support.proxy import proxy_to
@@ -59,6 +60,19 @@ async def test_a_session_that_has_ended_while_idle_is_replaced(
 ) -> None:
     """However much of it the event loop has read: first nothing, then the message, then the end."""
     pid = await database.transact(alone(INSERT))
+    observer.execute(END, [pid])
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    assert await database.transact(alone(INSERT)) != pid
+    assert noted(observer) == 2
+
+
+@pytest.mark.parametrize("turns", range(7))
+async def test_a_session_that_ends_after_it_was_looked_at_is_replaced(
+    database: AsyncpgDatabase, observer: Any, turns: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pid = await database.transact(alone(INSERT))
+    monkeypatch.setattr(AsyncpgPool, "is_warm", True)
     observer.execute(END, [pid])
     for _ in range(turns):
         await asyncio.sleep(0)

@@ -80,9 +80,15 @@ def is_lost(error: BaseException) -> bool:
 
 
 def is_undone(error: BaseException | None) -> bool:
-    """Whether the server has said that it ends the session, which it says only before a commit."""
+    """Whether nothing has happened for certain: the server ended the session, or was asked nothing.
+
+    The server says that it ends a session only before a commit.
+    """
     causes = (error, error.__cause__) if error is not None else ()
-    return any(each is not None and sqlstate_of(each) == _SESSION_ENDED for each in causes)
+    return any(
+        each is not None and (sqlstate_of(each) == _SESSION_ENDED or _was_not_sent(each))
+        for each in causes
+    )
 
 
 def is_misled(error: BaseException) -> bool:
@@ -164,6 +170,13 @@ def _without_code(error: BaseException, doing: str) -> RiverError:
     if _is_named(error, "DataError") or isinstance(error, ValueError | OverflowError):
         return DatabaseDataError(text)
     return DatabaseError(text)
+
+
+def _was_not_sent(error: BaseException) -> bool:
+    """Whether asyncpg refused to send it, as its session has ended or is at something else."""
+    return _is_named(error, "InternalClientError", "InterfaceError") and (
+        str(error).startswith(("cannot switch to state", "cannot perform operation"))
+    )
 
 
 def _says_closed(error: BaseException) -> bool:
