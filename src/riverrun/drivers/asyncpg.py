@@ -18,6 +18,7 @@ import asyncpg  # type: ignore[import-untyped]
 from riverrun.drivers.asyncpg_listener import AsyncpgListener
 from riverrun.drivers.asyncpg_pool import AsyncpgPool, RawConnection, settle, unhurried
 from riverrun.drivers.asyncpg_settings import asyncpg_settings, misread, teach_arrays
+from riverrun.drivers.asyncpg_times import use_fast_times
 from riverrun.drivers.dialect import Dialect
 from riverrun.drivers.foreign import Adopted, ParamStyle, adopt, ask
 from riverrun.drivers.postgres_capabilities import get_server
@@ -322,5 +323,6 @@ async def _connect(settings: dict[str, Any], url: str) -> RawConnection:
         if isinstance(error, ValueError) and not isinstance(error, OSError):
             raise misread(url, error) from None
         raise cannot_connect(error, redact(url)) from error
+    use_fast_times(raw)
     teach_arrays(raw)
     return raw

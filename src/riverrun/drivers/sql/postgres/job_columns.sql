@@ -18,9 +18,9 @@ case
     then greatest(least(finalized_at, timestamptz '9999-12-30Z'), timestamptz '0001-01-02Z')
 end as finalized_at,
 args::text as args,
-nullif(metadata::text, '{}') as metadata,
-nullif(array_to_json(errors)::text, '[]') as errors,
-nullif(array_to_json(tags)::text, '[]') as tags,
+case when metadata <> '{}' then metadata::text end as metadata,
+case when cardinality(errors) > 0 then array_to_json(errors)::text end as errors,
+case when cardinality(tags) > 0 then array_to_json(tags)::text end as tags,
 array_to_json(attempted_by)::text as attempted_by,
 unique_key,
 unique_states::int as unique_states
