@@ -85,6 +85,7 @@ def test_a_new_loop_begins_with_nothing() -> None:
     deadlines = Deadlines[str](late.append)
 
     async def begin(name: str, seconds: float, wait: float) -> None:
+        deadlines.begin()
         deadlines.add(name, seconds)
         ended = asyncio.get_running_loop().create_future()
         asyncio.get_running_loop().call_later(wait, ended.set_result, None)

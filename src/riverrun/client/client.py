@@ -369,5 +369,5 @@ class Client:
 
 
 def set_current_client(client: Client) -> None:
-    """Called by the executor at the beginning of each attempt, in the attempt's own context."""
+    """Called in whatever task starts attempts, which inherit it."""
     _current_client.set(client)

@@ -149,7 +149,7 @@ class Workbench:
     async def work(self, row: JobRow) -> WorkResult:
         """Work a row that has been claimed. A caller who is cancelled interrupts the job."""
         attempt = Attempt(row, time.monotonic())
-        task = attempt.task = asyncio.create_task(self._executor.execute(attempt))
+        task = attempt.task = asyncio.create_task(self._execute(attempt))
         try:
             await asyncio.wait({task})
         except asyncio.CancelledError:
@@ -157,6 +157,10 @@ class Workbench:
             await self._finish(row, await task)
             raise
         return await self._finish(row, task.result())
+
+    async def _execute(self, attempt: Attempt) -> JobUpdate:
+        self._executor.begin()
+        return await self._executor.execute(attempt)
 
     @property
     def kinds(self) -> list[str]:

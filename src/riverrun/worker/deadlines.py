@@ -26,11 +26,17 @@ class Deadlines(Generic[T]):
         self._timer: asyncio.TimerHandle | None = None
         self._armed_for = NEVER
 
-    def add(self, thing: T, seconds: float) -> None:
-        """It begins now, and has so many seconds."""
+    def begin(self) -> asyncio.AbstractEventLoop:
+        """Things run on this event loop from now on; of one before, nothing runs any more."""
         loop = asyncio.get_running_loop()
         if loop is not self._loop:
-            self._move_to(loop)
+            self._loop, self._timer, self._armed_for = loop, None, NEVER
+            self._queues.clear()
+        return loop
+
+    def add(self, thing: T, seconds: float) -> None:
+        """It begins now, and has so many seconds."""
+        loop = self._loop or self.begin()  # asking which one runs costs more than all the rest
         due = loop.time() + seconds
         queue = self._queues.get(seconds)
         if queue is None:
@@ -41,12 +47,9 @@ class Deadlines(Generic[T]):
 
     def remove(self, thing: T, seconds: float) -> None:
         """It has ended; harmless if it was late."""
-        self._queues.get(seconds, {}).pop(thing, None)
-
-    def _move_to(self, loop: asyncio.AbstractEventLoop) -> None:
-        """The client was started anew, on another loop: of the one before nothing runs any more."""
-        self._loop, self._timer, self._armed_for = loop, None, NEVER
-        self._queues.clear()
+        queue = self._queues.get(seconds)
+        if queue is not None:
+            queue.pop(thing, None)
 
     def _arm(self, loop: asyncio.AbstractEventLoop, due: float) -> None:
         if self._timer is not None:

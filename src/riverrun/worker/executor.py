@@ -99,6 +99,11 @@ class Executor:
         """How many jobs of the client run on although their timeout has long passed."""
         return self._stuck.count
 
+    def begin(self) -> None:
+        """To be called by each task that starts attempts: they inherit from it whose client they run in."""
+        self._enter()
+        self._deadlines.begin()
+
     async def execute(self, attempt: Attempt) -> JobUpdate:
         """Run the attempt to its end and say what is to be written about it."""
         try:
@@ -117,7 +122,6 @@ class Executor:
         """What to await for the result; where nothing is around the handler, the handler itself."""
         row = attempt.row
         set_work_context(attempt)
-        self._enter()
         row.check_decodable()
         attempt.db = self._db
         attempt.begin()

@@ -101,6 +101,9 @@ class Producer(Service):
         self._quiet = False
         self._last_fetch = 0.0
         self._early_cancels = EarlyCancels()
+        self._event_loop: (
+            asyncio.AbstractEventLoop
+        )  # from `run` on: asking for it costs much of a job
 
     @property
     def queue(self) -> str:
@@ -182,6 +185,8 @@ class Producer(Service):
         self._slots.unstuck(attempt)
 
     async def run(self) -> None:
+        self._event_loop = asyncio.get_running_loop()
+        self._executor.begin()
         # From before the row is read, so that no change falls in between.
         unsubscribe = subscribe(self._notifier, self.queue, self)
         self.scope.on_cancel(lambda _cause: self._wake.set())
@@ -292,7 +297,7 @@ class Producer(Service):
         self._slots.take(attempt)
         if row.id in self._early_cancels:
             attempt.cancel(CancelCause.REMOTE)
-        task = start_eagerly(self._work(attempt))
+        task = start_eagerly(self._work(attempt), self._event_loop)
         if not task.done():
             attempt.task = task
 

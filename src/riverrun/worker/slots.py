@@ -61,16 +61,18 @@ class Slots:
 
     def end(self, attempt: Attempt) -> bool:
         """The attempt is over; false if nobody waits for it any more."""
-        if not self._holds(attempt):
+        if (
+            self._attempts.get(attempt.row.id) is not attempt
+        ):  # `_holds`, which every job would call
             return False
         self._ran += 1
-        self._forget(attempt)
+        self._forget(attempt.row.id)
         return True
 
     def drop(self, attempt: Attempt) -> None:
         """Wait no longer for the attempt; nothing it says counts from now on."""
         if self._holds(attempt):
-            self._forget(attempt)
+            self._forget(attempt.row.id)
 
     def stuck(self, attempt: Attempt) -> None:
         """The attempt runs on though it should long have ended."""
@@ -103,10 +105,10 @@ class Slots:
     def _holds(self, attempt: Attempt) -> bool:
         return self._attempts.get(attempt.row.id) is attempt
 
-    def _forget(self, attempt: Attempt) -> None:
-        job_id = attempt.row.id
+    def _forget(self, job_id: int) -> None:
         del self._attempts[job_id]
-        self._slotless.discard(job_id)
-        self._stuck.discard(job_id)
+        if self._stuck or self._slotless:
+            self._slotless.discard(job_id)
+            self._stuck.discard(job_id)
         if not self._attempts:
             self._empty.set()
