@@ -16,6 +16,9 @@ from functools import lru_cache
 from importlib import resources
 from typing import Any, Literal
 
+TIMES_KEPT = 1024
+"""Times whose form is kept: the jobs of one claim, or of one insert, share theirs."""
+
 Duplicates = Literal["xmax", "old", "nonce"]
 
 _JOB = "/*job*/ *"
@@ -157,6 +160,7 @@ def _for_sqlite(value: object) -> object:
     return sqlite_time(value) if isinstance(value, datetime) else value
 
 
+@lru_cache(maxsize=TIMES_KEPT)
 def sqlite_time(value: datetime) -> str:
     """A time as River writes it to SQLite: UTC, exactly three digits, comparable as text."""
     return value.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.") + f"{value.microsecond // 1000:03d}"

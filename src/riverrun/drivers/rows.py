@@ -7,9 +7,10 @@ SQLite keeps them as text, which any River client may have written in a form of 
 import re
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta, timezone
+from functools import lru_cache
 from typing import Any, TypeVar, cast
 
-from riverrun.drivers.dialect import Dialect
+from riverrun.drivers.dialect import TIMES_KEPT, Dialect
 from riverrun.drivers.statement import Row
 from riverrun.model.attempt_error import ZERO_TIME
 from riverrun.model.job import JobRow, JobState
@@ -70,6 +71,7 @@ def read_job_with_text_times(row: Row) -> JobRow:
     return read_job(values)
 
 
+@lru_cache(maxsize=TIMES_KEPT)
 def read_time(text: Any) -> datetime:
     """A time as SQLite holds it; year 1 for what nobody can read, so that only that field suffers."""
     try:
