@@ -21,8 +21,11 @@ from riverrun.model.errors import ConfigurationError
 
 MINIMUM_VERSION = (3, 45, 0)
 
-_STEPS_BETWEEN_LOOKS = 10_000
-"""SQLite's instructions between two looks at the deadline: well under a millisecond, and free."""
+_STEPS_BETWEEN_LOOKS = 1_000_000
+"""SQLite's instructions between two looks at the deadline: some ten milliseconds.
+
+Each look needs the interpreter, for which a busy event loop makes it wait as long as a whole statement.
+"""
 
 _HIDDEN_WRITE = re.compile(
     r"\s*with\b.*\b(insert|update|delete|replace)\b", re.DOTALL | re.IGNORECASE
