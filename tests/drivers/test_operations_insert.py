@@ -16,6 +16,7 @@ from tests.support.operations import (
     insert,
     insert_all,
     later,
+    notifications_of,
 )
 
 
@@ -69,7 +70,9 @@ async def test_a_given_id_is_kept_and_others_are_drawn(db: Database) -> None:
 
 @pytest.mark.parametrize("tag", ["a,b", '"', "\\", "{}", "null", "ä b", "'"])
 async def test_a_tag_may_hold_anything(db: Database, tag: str) -> None:
-    assert (await insert(db, a_job(tags=(tag, "plain")))).tags == [tag, "plain"]
+    job = await insert(db, a_job(tags=(tag, "plain")))
+    assert job.tags == [tag, "plain"]
+    assert job == await get(db, job.id)
 
 
 async def test_results_stand_in_the_order_of_the_jobs(db: Database) -> None:
@@ -130,6 +133,19 @@ async def test_a_late_conflict_undoes_the_earlier_chunks(db: Database) -> None:
     with pytest.raises(Exception, match="priority_in_range"):
         await insert_all(db, *jobs)
     assert await fetch(db) == []
+
+
+@pytest.mark.parametrize("fast", [True, False])
+async def test_those_who_listen_are_told_once_of_any_number_of_jobs(
+    db: Database, database_url: str, fast: bool
+) -> None:
+    jobs = Operations(db.dialect).jobs
+    add = jobs.insert_fast if fast else jobs.insert
+    async with notifications_of(db, database_url) as messages:
+        await db.transact(add([a_job(), a_job()], notify=["one", "two"], last=True))
+        await db.transact(add([a_job(), a_job()], last=True))
+    assert messages == [("river_insert", "one"), ("river_insert", "two")]
+    assert len(await fetch(db)) == 4
 
 
 async def test_fast_insert_of_like_jobs_counts_them(db: Database) -> None:

@@ -48,6 +48,11 @@ class PydanticArgs(pydantic.BaseModel):
     names: list[str] = []
 
 
+class RawArgs(msgspec.Struct):
+    kind: ClassVar[str] = "raw"
+    value: msgspec.Raw
+
+
 CLASSES: list[type[Any]] = [DataclassArgs, StructArgs, AttrsArgs, PydanticArgs]
 every_class = pytest.mark.parametrize("args_class", CLASSES)
 
@@ -59,6 +64,31 @@ def test_args_are_written_as_go_writes_them_and_read_back(args_class: type[Any])
     text = codec.encode(args)
     assert text == r'{"n":1,"ratio":1,"names":["\u003cé\u003e"]}'
     assert codec.decode(text) == args
+
+
+@every_class
+@pytest.mark.parametrize(
+    "odd", [{}, {"ratio": 1.0}, {"ratio": 1e16}, {"names": ["<é>"]}, {"names": ["\n"]}]
+)
+def test_many_args_are_written_as_each_of_them_is(
+    args_class: type[Any], odd: dict[str, Any]
+) -> None:
+    codec = codec_for(args_class)
+    batch = [args_class(n=1), args_class(n=2, **odd), args_class(n=3)]
+    assert list(codec.encode_all(batch)) == [codec.encode(args) for args in batch]
+
+
+@pytest.mark.parametrize("raw", [b'{"a":\n1}', b'"a"', b"1.0", b"null"])
+def test_raw_json_in_many_args_is_kept(raw: bytes) -> None:
+    codec = codec_for(RawArgs)
+    batch = [RawArgs(msgspec.Raw(raw)), RawArgs(msgspec.Raw(b"2"))]
+    assert list(codec.encode_all(batch)) == [codec.encode(args) for args in batch]
+
+
+@pytest.mark.parametrize("raw", [b'1}\n{"value":2', b"{"])
+def test_raw_text_that_is_no_json_is_refused_among_many(raw: bytes) -> None:
+    with pytest.raises(PayloadError, match="RawArgs"):
+        list(codec_for(RawArgs).encode_all([RawArgs(msgspec.Raw(raw))]))
 
 
 @every_class

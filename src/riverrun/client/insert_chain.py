@@ -11,7 +11,7 @@ return without yielding, which inserts nothing.
 from collections.abc import Callable, Coroutine, Generator, Sequence
 from datetime import datetime
 from inspect import isawaitable
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 
@@ -34,7 +34,7 @@ FIRST_STATES = (JobState.AVAILABLE, JobState.PENDING, JobState.SCHEDULED)
 Chain = Generator[list[JobInsert], list[InsertResult], list[InsertResult]]
 
 
-class Resolved(NamedTuple):
+class Resolved(msgspec.Struct, frozen=True, gc=False):
     """One job that was asked for: its args, their own extensions, and the row they make."""
 
     args: object
@@ -49,12 +49,12 @@ class InsertChain:
         self._extensions = extensions
         self._applies = bool(extensions.insert_begin() or extensions.insert_middleware())
 
-    def begin(self, jobs: Sequence[Resolved]) -> tuple[Chain, bool]:
-        """The chain for `jobs`, and whether it is straight: passes them through, as nothing is plugged in."""
+    def begin(self, jobs: Sequence[Resolved]) -> Chain | list[JobInsert]:
+        """The chain for `jobs`; where nothing is plugged in, there is none, and these are the rows."""
         own = {job.row.kind: job.extensions for job in jobs if job.extensions is not NO_EXTENSIONS}
-        if not self._applies and not own:
-            return _straight([job.row for job in jobs]), True
-        return self._extended(jobs, own), False
+        if self._applies or own:
+            return self._extended(jobs, own)
+        return [job.row for job in jobs]
 
     def _extended(self, jobs: Sequence[Resolved], own: dict[str, ArgsExtensions]) -> Chain:
         kinds = dict.fromkeys(job.row.kind for job in jobs)
@@ -69,10 +69,6 @@ class InsertChain:
         for hook in self._extensions.insert_begin(own.get(params.kind, NO_EXTENSIONS)):
             _refuse_awaitable(hook(params), hook)
         return _checked_row(params)
-
-
-def _straight(rows: list[JobInsert]) -> Chain:
-    return (yield rows)
 
 
 def _around(

@@ -57,26 +57,32 @@ class Insertion:
 
     `rows` is None if middleware wants nothing inserted; then `results` are its answer. With `one`, it
     must have a single one, since there is nothing else that the insert of one job could return.
-    `straight` says that there is nothing to insert but these rows, and nobody who asks; `whole` that
-    the script which inserts them does nothing else.
+    Without a chain the rows are all there is to insert, and it is `straight`; `whole` says that the
+    script which inserts them does nothing else.
     """
 
     def __init__(
         self,
-        chain: Chain,
+        begun: Chain | list[JobInsert],
         *,
-        straight: bool,
         places: Sequence[int] | None = None,
         one: bool = False,
     ) -> None:
-        self.straight = straight
         self.whole = False
-        self._chain = chain
-        self._places = places
-        self._one = one
         self.rows: list[JobInsert] | None = None
         self.results: list[InsertResult] = []
-        self._step(lambda: next(chain))
+        self._chain: Chain | None = None
+        self._places = places
+        self._one = one
+        if isinstance(begun, list):
+            self.rows = begun
+        else:
+            self._chain = begun
+            self._step(lambda: next(begun))
+
+    @property
+    def straight(self) -> bool:
+        return self._chain is None
 
     @property
     def queues(self) -> set[str]:
@@ -85,17 +91,27 @@ class Insertion:
 
     def answer(self, results: list[InsertResult]) -> None:
         """Give the results of inserting `rows`, and learn whether there is more to insert."""
-        self._step(lambda: self._chain.send(results))
+        chain = self._chain
+        if chain is None:
+            self._end(results)
+        else:
+            self._step(lambda: chain.send(results))
 
     def fail(self, error: Exception) -> None:
         """Tell that inserting failed; raises what the chain makes of it, mostly the same."""
-        self._step(lambda: self._chain.throw(error))
+        chain = self._chain
+        if chain is None:
+            raise error
+        self._step(lambda: chain.throw(error))
 
     def _step(self, step: Callable[[], list[JobInsert]]) -> None:
         try:
             self.rows = step()
         except StopIteration as end:
-            self.rows, self.results = None, self._spread(end.value)
+            self._end(end.value)
+
+    def _end(self, results: list[InsertResult]) -> None:
+        self.rows, self.results = None, self._spread(results)
 
     def _spread(self, results: list[InsertResult]) -> list[InsertResult]:
         """One result for each job that was asked for, left out duplicates as skipped.
@@ -138,19 +154,17 @@ class Inserter:
         Raises for the first job that breaks a rule, and what hooks and middleware raise.
         """
         now = self._config.clock.now()
-        resolved = [self._resolve(args, options, now) for args, options in jobs]
+        resolved = self._resolve_all(list(jobs), now)
         if not resolved:
             raise ValidationError("no jobs to insert")
         places = None
         if deduplicate:
             resolved, places = _distinct(resolved)
-        chain, straight = self._chain.begin(resolved)
-        return Insertion(chain, straight=straight, places=places, one=one)
+        return Insertion(self._chain.begin(resolved), places=places, one=one)
 
     def begin_periodic(self, jobs: Sequence[PeriodicInsert]) -> Insertion:
         """The same for what periodic jobs have made: marked as such, and due at their planned times."""
-        chain, straight = self._chain.begin([self._resolve_periodic(job) for job in jobs])
-        return Insertion(chain, straight=straight)
+        return Insertion(self._chain.begin([self._resolve_periodic(job) for job in jobs]))
 
     def insert(
         self, operations: Operations, insertion: Insertion, notify: Sequence[str]
@@ -205,18 +219,39 @@ class Inserter:
         if resolved.row.scheduled_at is not None:
             return resolved
         row = msgspec.structs.replace(resolved.row, scheduled_at=job.scheduled_at)
-        return resolved._replace(row=row)
+        return msgspec.structs.replace(resolved, row=row)
+
+    def _resolve_all(self, jobs: list[tuple[Any, InsertOptions]], now: datetime) -> list[Resolved]:
+        """Args of one class are encoded together."""
+        classes: set[type[object]] = {type(args) for args, _ in jobs}
+        if len(classes) != 1:
+            return [self._resolve(args, options, now) for args, options in jobs]
+        codec = self._codec(jobs[0][0])
+        encoded = codec.encode_all([args for args, _ in jobs])
+        return [
+            self._row(codec, args, text, options, now)
+            for (args, options), text in zip(jobs, encoded, strict=True)
+        ]
 
     def _resolve(self, args: Any, options: InsertOptions, now: datetime) -> Resolved:
+        codec = self._codec(args)
+        return self._row(codec, args, codec.encode(args), options, now)
+
+    def _codec(self, args: Any) -> ArgsCodec[Any]:
         if isinstance(args, type):
             raise ConfigurationError(f"args: {args!r} is a class; insert an object of it")
         codec = codec_for(cast("type[object]", type(args)))
         if codec not in self._admitted:
             self._admit(codec)
+        return codec
+
+    def _row(
+        self, codec: ArgsCodec[Any], args: Any, encoded: str, options: InsertOptions, now: datetime
+    ) -> Resolved:
         config = self._config
         row = resolve(
             codec.kind,
-            codec.encode(args),
+            encoded,
             options,
             codec.insert_options,
             now=now,

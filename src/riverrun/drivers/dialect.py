@@ -5,7 +5,8 @@ Statements live in `sql/<dialect>/<operation>.sql` and can be pasted into the da
 - `:name` is a parameter;
 - `/*schema*/` before the name of a table, type or function becomes the configured schema;
 - `/*job*/ *` becomes the columns of a job row in the order of `job_columns.sql`;
-- `/*duplicate*/ xmax <> 0` becomes how this server says that a row was there before.
+- `/*duplicate*/ xmax <> 0` becomes how this server says that a row was there before;
+- `/*notify*/ true` becomes the statement in `notify.sql`, run once, if there are messages to send.
 """
 
 import re
@@ -29,6 +30,7 @@ _DUPLICATES: dict[Duplicates, str] = {
     "nonce": "unique_key is not null\n"
     "    and metadata ->> 'river:unique_nonce' is distinct from :nonce::text",
 }
+_NOTIFY = "/*notify*/ true"
 _PARAMETER = re.compile(r"(?<![:\w]):([a-z_]\w*)")
 _COMMENT_LINE = re.compile(r"^\s*--.*\n?", re.MULTILINE)
 
@@ -75,9 +77,16 @@ class Dialect:
     schema: str | None = None
     server: ServerFacts = field(default_factory=ServerFacts, compare=False)
 
-    def sql(self, operation: str) -> CompiledSQL:
+    def sql(self, operation: str, *, notifies: bool = False) -> CompiledSQL:
         """The text of `operation`, ready for the driver."""
-        return _compile(self.name, self.style, self.schema, self.server.duplicates, operation)
+        return _compile(
+            self.name,
+            self.style,
+            self.schema,
+            self.server.duplicates,
+            operation,
+            notifies=notifies,
+        )
 
     def has(self, operation: str) -> bool:
         """Whether this database has such an operation at all."""
@@ -117,9 +126,17 @@ class Dialect:
 
 @lru_cache(maxsize=1024)
 def _compile(
-    name: str, style: str, schema: str | None, duplicates: Duplicates, operation: str
+    name: str,
+    style: str,
+    schema: str | None,
+    duplicates: Duplicates,
+    operation: str,
+    *,
+    notifies: bool,
 ) -> CompiledSQL:
-    text = _COMMENT_LINE.sub("", _read(name, operation))
+    text = _without_comments(name, operation)
+    if notifies:
+        text = text.replace(_NOTIFY, _once(_without_comments(name, "notify")))
     text = text.replace(_JOB, _job_columns(name))
     text = text.replace(_DUPLICATE, _DUPLICATES[duplicates])
     text = Dialect(name, style, schema).qualify(text).strip().removesuffix(";")
@@ -135,7 +152,7 @@ def _compile(
 
 @lru_cache
 def _job_columns(dialect: str) -> str:
-    return _COMMENT_LINE.sub("", _read(dialect, "job_columns")).strip()
+    return _without_comments(dialect, "job_columns")
 
 
 def _placeholder(style: str, name: str, names: list[str]) -> str:
@@ -148,12 +165,15 @@ def _placeholder(style: str, name: str, names: list[str]) -> str:
     return f"{'$' if style == '$' else '?'}{names.index(name) + 1}"
 
 
-def _read(dialect: str, operation: str) -> str:
-    return (
-        resources.files("riverrun.drivers")
-        .joinpath("sql", dialect, f"{operation}.sql")
-        .read_text("utf-8")
-    )
+def _without_comments(dialect: str, operation: str) -> str:
+    files = resources.files("riverrun.drivers")
+    text = files.joinpath("sql", dialect, f"{operation}.sql").read_text("utf-8")
+    return _COMMENT_LINE.sub("", text).strip()
+
+
+def _once(query: str) -> str:
+    """A condition that is true of every row, and for which `query` is run once."""
+    return f"(select count(answer) from ({query}) as answer) is not null"  # noqa: S608 - a file of ours
 
 
 def _for_sqlite(value: object) -> object:

@@ -8,7 +8,7 @@ one attribute, so a library that is not known here can be lent with a few lines:
 
         async def fetch(self, sql, params):
             cursor = await self._their_cursor.execute(sql, params)
-            return await cursor.fetchall()
+            return await cursor.fetchall() if cursor.description else []
 
         async def execute(self, sql):
             await self._their_cursor.execute(sql)

@@ -57,23 +57,21 @@ def first_row(read: Callable[[Row], T]) -> Callable[[Sequence[Row]], T | None]:
 
 def read_job(row: Row) -> JobRow:
     """A job whose times are times already."""
-    job_id, state, *rest = row[:JOB_WIDTH]
-    return JobRow(job_id, _STATES[state], *rest)
+    return JobRow(row[0], _STATES[row[1]], *row[2:JOB_WIDTH])
 
 
 def read_job_with_text_times(row: Row) -> JobRow:
     """A job whose times are text."""
-    values = list(row)
-    values[7] = read_time(row[7])
-    values[8] = read_time(row[8])
-    values[9] = None if row[9] is None else read_time(row[9])
-    values[10] = None if row[10] is None else read_time(row[10])
-    return read_job(values)
+    times = [None if time is None else read_time(time) for time in row[7:11]]
+    return JobRow(row[0], _STATES[row[1]], *row[2:7], *times, *row[11:JOB_WIDTH])
 
 
 @lru_cache(maxsize=TIMES_KEPT)
 def read_time(text: Any) -> datetime:
-    """A time as SQLite holds it; year 1 for what nobody can read, so that only that field suffers."""
+    """A time as SQLite holds it; year 1 for what nobody can read, so that only that field suffers.
+
+    Jobs that come together mostly have their times in common.
+    """
     try:
         if len(text) == _PLAIN_LENGTH:
             return datetime.fromisoformat(text + "+00:00")

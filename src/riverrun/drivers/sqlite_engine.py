@@ -18,7 +18,7 @@ from riverrun.drivers.dialect import Dialect, quote_identifier
 from riverrun.drivers.sqlite_errors import BROKEN, BUSY, foreign_errors, translated
 from riverrun.drivers.sqlite_library import Session, SQLiteLibrary
 from riverrun.drivers.sqlite_thread import Wanted
-from riverrun.drivers.statement import Script, Statement, drive_sync
+from riverrun.drivers.statement import Script, Statement, drive_sync, last_answer
 from riverrun.model.errors import DatabaseError
 
 T = TypeVar("T")
@@ -76,10 +76,20 @@ class SQLiteEngine:
             return self._ask(session, statement)
 
     def transact(self, script: Script[T], wanted: Wanted) -> T:
-        """A script in one transaction, which is undone if anything fails or nobody wants it any more."""
+        """A script in one transaction, which is undone if anything fails or nobody wants it any more.
+
+        A statement which is all of it commits by itself: it takes the lock before it reads as well.
+        """
         with self._turn(wanted) as session:
+            try:
+                first = next(script)
+            except StopIteration as end:
+                return cast("T", end.value)
+            if first.last:
+                return last_answer(script, self._ask(session, first))
             self._command(session, "begin immediate")
-            answer = drive_sync(_Within(self.dialect, partial(self._ask, session)), script)
+            within = _Within(self.dialect, partial(self._ask, session))
+            answer = drive_sync(within, script, first)
             if not wanted():
                 raise DatabaseError("the transaction was rolled back: its caller has gone")
             self._command(session, "commit")

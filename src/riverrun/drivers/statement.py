@@ -208,10 +208,14 @@ def last_answer(script: Script[T], answer: object) -> T:
     raise RuntimeError("the script goes on after its last statement")
 
 
-def drive_sync(connection: SyncConnection, script: Script[T]) -> T:
+def drive_sync(
+    connection: SyncConnection, script: Script[T], first: Statement[Any] | None = None
+) -> T:
     """`drive` for programs without an event loop."""
     answer: Any = None
     try:
+        if first is not None:
+            answer = connection.run(first)
         while True:
             answer = connection.run(script.send(answer))
     except StopIteration as end:

@@ -32,6 +32,8 @@ _Order = Literal["deterministic"] | None
 _encoder = msgspec.json.Encoder()
 _sorting_encoder = msgspec.json.Encoder(order="deterministic")
 _maybe_foreign = re.compile(rb"[<>&\xe2\\]|(?:\A|[:,\[])(?:null\b|-?\d+[.e])")
+# The same in an object. Since it begins with a set of characters, the search is twice as fast.
+_maybe_foreign_within = re.compile(rb"[<>&\xe2\\:,\[](?:(?<=[<>&\xe2\\])|null\b|-?\d+[.e])")
 _string_or_number = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"|-?\d[\d.eE+-]*')
 _nul_escape = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
 _padded_time = re.compile(r':\d\d\.\d*0(?:Z|[+-]\d\d:\d\d)"')
@@ -65,6 +67,16 @@ def encode_json(value: object, *, name: str, limit: int = MAX_JSON_BYTES, sort: 
     if _maybe_foreign.search(encoded) is None:
         return encoded.decode()
     return _go_form(value, encoded.decode(), name, order)
+
+
+def encode_lines(values: Sequence[object]) -> bytes | None:
+    """`encode_args` of objects, a line each; None if that may fail or take more than msgspec."""
+    try:
+        lines = _sorting_encoder.encode_lines(values)
+    except (TypeError, ValueError, RecursionError, OverflowError):
+        return None
+    plain = len(lines) <= MAX_JSON_BYTES and _maybe_foreign_within.search(lines) is None
+    return lines if plain else None
 
 
 def encode_args(

@@ -101,7 +101,7 @@ class JobInsert(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     created_at: datetime | None = None
 
 
-class InsertResult(msgspec.Struct, frozen=True):
+class InsertResult(msgspec.Struct, frozen=True, gc=False):
     """What became of one insert: the new row, or the one whose unique key was there already."""
 
     job: JobRow

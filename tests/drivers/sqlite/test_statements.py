@@ -3,6 +3,7 @@
 import asyncio
 import threading
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -97,6 +98,20 @@ async def test_a_script_holds_the_write_lock_from_its_first_statement_on(
 
     await database.transact(script())
     assert await database.run(COUNT) == 1
+
+
+async def test_a_script_of_one_last_statement_commits_with_it(
+    database: SQLiteDatabase, other: Session
+) -> None:
+    seen: list[Any] = []
+
+    def script() -> Script[str]:
+        yield replace(add("a"), last=True)
+        seen.extend(other.execute("select count(*) from item"))
+        return "done"
+
+    assert await database.transact(script()) == "done"
+    assert seen == [(1,)]
 
 
 @pytest.mark.parametrize("last", [add("a"), query("select * from nowhere")])

@@ -13,7 +13,7 @@ from riverrun.drivers.dialect import sqlite_time
 from riverrun.drivers.operations.base import OperationGroup, Read
 from riverrun.drivers.operations.notifications import NotificationOperations
 from riverrun.drivers.postgres_capabilities import ask_server
-from riverrun.drivers.rows import JOB_WIDTH, job_reader
+from riverrun.drivers.rows import JOB_WIDTH, job_reader, read_job, read_time
 from riverrun.drivers.statement import Row, Script, Statement
 from riverrun.model.errors import ValidationError
 from riverrun.model.insert import JobInsert
@@ -26,7 +26,7 @@ MAX_ROWS = 5000
 _BITS = {state: 1 << bit for bit, state in enumerate(sorted(JobState))}
 
 
-class InsertedJob(msgspec.Struct, frozen=True):
+class InsertedJob(msgspec.Struct, frozen=True, gc=False):
     """A job that was inserted, or, if `skipped`, the one that holds its unique key."""
 
     row: JobRow
@@ -110,13 +110,12 @@ class JobInserts(OperationGroup):
         """On PostgreSQL the messages go with the last of the jobs."""
         with_jobs = notify if self._dialect.is_postgres else ()
         after = () if self._dialect.is_postgres else notify
-        insert = partial(self._insert_alike, now=now, read_back=read_back)
         *chunks, final = _chunks(jobs)
         inserted: list[InsertedJob] = []
         for chunk in chunks:
-            inserted += yield insert(chunk, notify=(), last=False)
+            inserted += yield self._insert_alike(chunk, now, (), read_back=read_back)
         alone = last and not chunks and not after
-        inserted += yield insert(final, notify=with_jobs, last=alone)
+        inserted += yield self._insert_alike(final, now, with_jobs, read_back=read_back, last=alone)
         yield from self._notify(after, now)
         return inserted
 
@@ -131,24 +130,27 @@ class JobInserts(OperationGroup):
         notify: Sequence[str],
         *,
         read_back: bool,
-        last: bool,
+        last: bool = False,
     ) -> Statement[list[InsertedJob]]:
-        params = self._in_common(jobs, now, notify)
-        if not read_back:
-            return self._ask("insert_jobs_fast", _no_jobs, last=last, **params)
-        read = partial(_read_alike, job_reader(self._dialect))
-        return self._ask("insert_jobs_alike", read, last=last, **params)
+        name, read = "insert_jobs_fast", _no_jobs
+        if read_back:
+            read_one = read_job if self._dialect.is_postgres else _added_to(jobs[0])
+            name, read = "insert_jobs_alike", partial(_read_alike, read_one)
+        compiled = self._dialect.sql(name, notifies=bool(notify))
+        params = self._dialect.encode(compiled, self._in_common(jobs, now, notify))
+        return Statement(name, compiled.text, params, read, last=last)
 
     def _in_common(
         self, jobs: Sequence[JobInsert], now: datetime | None, notify: Sequence[str]
     ) -> dict[str, Any]:
         """Only args travel once a job."""
         job = jobs[0]
+        args = [job.encoded_args for job in jobs]
         return {
             "schema": self._dialect.schema,
             "topic": INSERT,
             "payloads": self._list(list(notify)),
-            "args": self._list([job.encoded_args for job in jobs]),
+            "args": args if self._dialect.is_postgres else msgspec.json.encode(args).decode(),
             "created_at": job.created_at,
             "kind": job.kind,
             "max_attempts": job.max_attempts,
@@ -157,7 +159,7 @@ class JobInserts(OperationGroup):
             "queue": job.queue,
             "scheduled_at": job.scheduled_at,
             "state": str(job.state),
-            "tags": array_text(job.tags) if self._dialect.is_postgres else json.dumps(job.tags),
+            "tags": array_text(job.tags) if self._dialect.is_postgres else _tags_text(job),
             "now": now,
         }
 
@@ -178,11 +180,28 @@ class JobInserts(OperationGroup):
         return read
 
 
-def _read_alike(read_job: Callable[[Row], JobRow], rows: Sequence[Row]) -> list[InsertedJob]:
+def _read_alike(read_one: Callable[[Row], JobRow], rows: Sequence[Row]) -> list[InsertedJob]:
     """Ids are drawn in the order in which the jobs were given."""
-    inserted = [InsertedJob(read_job(row), skipped=False) for row in rows]
+    inserted = [InsertedJob(read_one(row), skipped=False) for row in rows]
     inserted.sort(key=_id)
     return inserted
+
+
+def _added_to(job: JobInsert) -> Callable[[Row], JobRow]:
+    """Reads what SQLite adds to a job; all else is as it was sent, but for the args like `job`."""
+    first = (job.state, job.kind, job.queue, job.priority, 0, job.max_attempts)
+    last = (None, _tags_text(job) if job.tags else None)
+
+    def read(row: Row) -> JobRow:
+        job_id, created_at, scheduled_at, args, metadata = row
+        times = read_time(created_at), read_time(scheduled_at), None, None
+        return JobRow(job_id, *first, *times, args, metadata, *last)
+
+    return read
+
+
+def _tags_text(job: JobInsert) -> str:
+    return json.dumps(job.tags, separators=(",", ":"))
 
 
 def _id(inserted: InsertedJob) -> int:

@@ -1,36 +1,26 @@
 -- `insert_jobs_alike` without reading anything back.
-with inserted as (
-    insert into /*schema*/river_job (
-        args,
-        created_at,
-        kind,
-        max_attempts,
-        metadata,
-        priority,
-        queue,
-        scheduled_at,
-        state,
-        tags
-    )
-    select
-        given.args::jsonb,
-        coalesce(:created_at::timestamptz, :now::timestamptz, now()),
-        :kind::text,
-        :max_attempts::smallint,
-        :metadata::text::jsonb,
-        :priority::smallint,
-        :queue::text,
-        coalesce(:scheduled_at::timestamptz, :now::timestamptz, now()),
-        :state::text::/*schema*/river_job_state,
-        :tags::text::text[]
-    from unnest(:args::text[]) as given (args)
-),
-notified as (
-    select count(
-        pg_notify(concat(coalesce(:schema::text, current_schema()), '.', :topic::text), payload)
-    ) as messages
-    from unnest(:payloads::text[]) as payload
-    where version() !~* '-yb|yugabyte' or current_setting('yb_enable_listen_notify', true) = 'on'
+insert into /*schema*/river_job (
+    args,
+    created_at,
+    kind,
+    max_attempts,
+    metadata,
+    priority,
+    queue,
+    scheduled_at,
+    state,
+    tags
 )
-select messages
-from notified
+select
+    given.args::jsonb,
+    coalesce(:created_at::timestamptz, :now::timestamptz, now()),
+    :kind::text,
+    :max_attempts::smallint,
+    (select :metadata::text::jsonb),
+    :priority::smallint,
+    :queue::text,
+    coalesce(:scheduled_at::timestamptz, :now::timestamptz, now()),
+    (select :state::text::/*schema*/river_job_state),
+    (select :tags::text::text[])
+from unnest(:args::text[]) as given (args)
+where /*notify*/ true
