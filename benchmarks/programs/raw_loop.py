@@ -33,8 +33,8 @@ ALIKE: dict[str, object] = {
     "state": "available",
 }
 """What the jobs have in common."""
-TELL = "\nreturning id, finalized_at"
-"""What the completion leaves out when nobody listens, here as in riverrun."""
+ANSWERED = ("fetch_jobs",)
+"""The others say nothing when nobody listens, here as in riverrun."""
 
 
 class RawLoop:
@@ -48,10 +48,7 @@ class RawLoop:
         for first in range(0, jobs, INSERT):
             args = [f'{{"num":{number}}}' for number in range(first, min(first + INSERT, jobs))]
             await self._ask(
-                "insert_jobs_fast",
-                schema=None,
-                topic="river_insert",
-                payloads=[],
+                "insert_jobs_alike",
                 args=args,
                 tags="{}",
                 **ALIKE,
@@ -82,7 +79,8 @@ class RawLoop:
     async def _ask(self, statement: str, **parameters: object) -> Sequence["asyncpg.Record"]:
         compiled = DIALECT.sql(statement)
         values = DIALECT.encode(compiled, parameters)
-        return await self._connection.fetch(compiled.text.removesuffix(TELL), *values)
+        text = compiled.text if statement in ANSWERED else compiled.silent
+        return await self._connection.fetch(text, *values)
 
 
 async def burst(url: str, jobs: int) -> dict[str, Any]:

@@ -42,6 +42,11 @@ class CompiledSQL:
     text: str
     names: tuple[str, ...]
 
+    @property
+    def silent(self) -> str:
+        """The text without `returning`, which spares the database and us a row for each."""
+        return self.text.rpartition("\nreturning")[0]
+
 
 @dataclass(slots=True)
 class ServerFacts:

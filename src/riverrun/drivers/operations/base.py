@@ -26,12 +26,18 @@ class OperationGroup:
         *,
         timeout: float = DEFAULT_TIMEOUT,
         last: bool = False,
+        notifies: bool = False,
+        silent: bool = False,
         **params: Any,
     ) -> Statement[T]:
-        """The statement in `<name>.sql`; `params` may hold more than it uses."""
-        compiled = self._dialect.sql(name)
+        """The statement in `<name>.sql`; `params` may hold more than it uses.
+
+        With `notifies` it sends the messages for which it has a place, and `silent` it answers nothing.
+        """
+        compiled = self._dialect.sql(name, notifies=notifies)
         encoded = self._dialect.encode(compiled, params)
-        return Statement(name, compiled.text, encoded, read, timeout, last=last)
+        text = compiled.silent if silent else compiled.text
+        return Statement(name, text, encoded, read, timeout, last=last)
 
     def _list(self, values: Sequence[Any] | None) -> Any:
         """A list as a parameter: PostgreSQL takes it as it is, SQLite as JSON text."""

@@ -132,13 +132,15 @@ class JobInserts(OperationGroup):
         read_back: bool,
         last: bool = False,
     ) -> Statement[list[InsertedJob]]:
-        name, read = "insert_jobs_fast", _no_jobs
-        if read_back:
-            read_one = read_job if self._dialect.is_postgres else _added_to(jobs[0])
-            name, read = "insert_jobs_alike", partial(_read_alike, read_one)
-        compiled = self._dialect.sql(name, notifies=bool(notify))
-        params = self._dialect.encode(compiled, self._in_common(jobs, now, notify))
-        return Statement(name, compiled.text, params, read, last=last)
+        read_one = read_job if self._dialect.is_postgres else _added_to(jobs[0])
+        return self._ask(
+            "insert_jobs_alike",
+            partial(_read_alike, read_one) if read_back else _no_jobs,
+            last=last,
+            notifies=bool(notify),
+            silent=not read_back,
+            **self._in_common(jobs, now, notify),
+        )
 
     def _in_common(
         self, jobs: Sequence[JobInsert], now: datetime | None, notify: Sequence[str]

@@ -5,7 +5,6 @@ job has been claimed anew, by whomever.
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import datetime, timedelta
 from operator import attrgetter
 from typing import Any
@@ -94,12 +93,9 @@ class JobWork(OperationGroup):
         def read(rows: Sequence[Row]) -> list[tuple[int, datetime]]:
             return [(row[0], read_time(row[1])) for row in rows]
 
-        statement = self._ask(
-            "complete_jobs", read, timeout=TIMEOUT, now=now, **self._fences(fences)
+        return self._ask(
+            "complete_jobs", read, timeout=TIMEOUT, silent=not tell, now=now, **self._fences(fences)
         )
-        if tell:
-            return statement
-        return replace(statement, sql=statement.sql.removesuffix(_TELL))
 
     def finish(
         self, items: Sequence[Finish], *, now: datetime | None = None
@@ -163,8 +159,6 @@ class JobWork(OperationGroup):
             "attempted_ats": list({at for _, _, at in fences}),
         }
 
-
-_TELL = "returning id, finalized_at"
 
 _urgency = attrgetter("priority", "scheduled_at", "id")
 
