@@ -102,10 +102,12 @@ class Completer(Service):
     def add(self, completion: Completion) -> None:
         """Take over one outcome; never waits. The newest for a job counts."""
         job_id = completion.row.id
+        if not self._pending:
+            self._arrived.set()
         self._pending[job_id] = completion
         self._writing.pop(job_id, None)
-        self._locked.pop(job_id, None)
-        self._arrived.set()
+        if self._locked:
+            self._locked.pop(job_id, None)
 
     def supersede(self, job_id: int) -> None:
         """Forget the outcome of an attempt whose job has been claimed anew."""
