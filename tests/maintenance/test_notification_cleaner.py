@@ -56,7 +56,7 @@ async def test_the_oldest_go_first_in_batches(sqlite: Database) -> None:
 
 
 async def test_a_statement_that_takes_too_long_is_given_up(sqlite: Database) -> None:
-    await notify(sqlite, -400, count=3000)
+    await notify(sqlite, -400, count=10_000)
     clock = ManualClock(NOW)
     service = NotificationCleaner(handle(sqlite, clock), NotificationCleanerOptions(timeout=0))
     rounds = rounds_of(service)
@@ -67,4 +67,4 @@ async def test_a_statement_that_takes_too_long_is_given_up(sqlite: Database) -> 
         clock.advance(60 if not service.breaker.tripped else 0)
     await service.stop()
     assert service.breaker.size == 1000
-    assert len(await payloads(sqlite)) == 3000
+    assert len(await payloads(sqlite)) == 10_000

@@ -21,8 +21,8 @@ from riverrun.model.errors import ConfigurationError
 
 MINIMUM_VERSION = (3, 45, 0)
 
-_STEPS_BETWEEN_LOOKS = 1_000_000
-"""SQLite's instructions between two looks at the deadline: some ten milliseconds.
+_STEPS_BETWEEN_LOOKS = 100_000
+"""SQLite's instructions between two looks at the deadline: a millisecond or two.
 
 Each look needs the interpreter, for which a busy event loop makes it wait as long as a whole statement.
 """
